@@ -1,0 +1,64 @@
+"""Every error that camp-bench raises on purpose.
+
+    CampBenchError
+    |-- ConfigError       ValueError      an option, a TOML file, a model or variant name
+    |-- DataError         ValueError      a dataset folder, its arrays or its captions
+    |-- RecordError       ValueError      a run record that can't be read as one
+    |-- NumericError      ArithmeticError a score or loss that is not a number
+    |-- DeviceError       RuntimeError    a device that isn't there or has no memory left
+    `-- OutputError       OSError         a place that can't be written
+
+Each also derives from the builtin that it stands for, so `except ValueError` works for people who
+use the library. A message is one line: what is wrong, what was found, what was expected, what to do.
+The command line prints it and exits with 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CampBenchError",
+    "ConfigError",
+    "DataError",
+    "DeviceError",
+    "NumericError",
+    "OutputError",
+    "RecordError",
+    "nearest",
+]
+
+
+class CampBenchError(Exception):
+    """Base of all errors a user can cause."""
+
+
+class ConfigError(CampBenchError, ValueError):
+    """What a run was asked to do makes no sense."""
+
+
+class DataError(CampBenchError, ValueError):
+    """A dataset can't be used as it is."""
+
+
+class RecordError(CampBenchError, ValueError):
+    """A run record is missing, damaged or of another version."""
+
+
+class NumericError(CampBenchError, ArithmeticError):
+    """A computation gave NaN or infinity where a number was needed."""
+
+
+class DeviceError(CampBenchError, RuntimeError):
+    """The device asked for is not there or not able."""
+
+
+class OutputError(CampBenchError, OSError):
+    """A result can't be written where it was asked for."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known name nearest to `name`, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
