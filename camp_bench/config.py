@@ -1,0 +1,227 @@
+"""What a run is asked to do: the experiment file, its presets and their resolution.
+
+An `Experiment` is what people write (`camp-bench run experiment.toml`, or options of the command line). Every
+`Settings` field may be set for all models (`[settings]`) or for one (`[model.scan]`); what is not set comes from the preset.
+Resolving gives one complete `RunConfig` for each model and seed: the part of a record that says what was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from camp_bench.errors import ConfigError, nearest
+
+__all__ = [
+    "DEFAULT_MODELS",
+    "PRESETS",
+    "Experiment",
+    "RunConfig",
+    "Settings",
+    "dump_experiment",
+    "parse_experiment",
+    "parse_models",
+    "parse_seeds",
+    "read_experiment",
+    "resolve_settings",
+]
+
+DEFAULT_MODELS = ("vsepp", "scan", "camp")
+PRESETS = ("quick",)
+MAX_SEED = 2**32 - 1
+"""Seeds are 32-bit, so that every generator in use takes them as they are."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The complete hyper-parameters of one training run.
+
+    dim: size D of the joint space. word_dim: size of a word vector. epochs: passes over all training captions.
+    warmup_epochs: how many of them use all negatives before the hardest only. decay_epochs: after how many epochs the
+    learning rate is divided by 10. clip_norm: largest gradient norm (0: no clipping). margin: of the triplet losses.
+    min_count: how often a word must occur to be in the vocabulary. max_words: captions are cut to this many tokens.
+    validate_every: epochs between two validations on dev (the last epoch is always validated).
+    tile_images, tile_captions: the grid in which scores are computed; float scores depend on it in their last bits.
+    """
+
+    dim: int
+    word_dim: int
+    epochs: int
+    warmup_epochs: int
+    batch_size: int
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    decay_epochs: tuple[int, ...]
+    clip_norm: float
+    margin: float
+    min_count: int
+    max_words: int
+    validate_every: int
+    tile_images: int
+    tile_captions: int
+
+
+class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, completely: this model, this seed, these settings on this data."""
+
+    model: str
+    seed: int
+    data: str
+    vocab_from: Literal["train+dev", "train"]
+    preset: str
+    device: str
+    precision: Literal["fp32", "bf16"]
+    settings: Settings
+
+
+class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
+
+    settings: overrides for every model. model: overrides for one, by the name given in `models`.
+    """
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    seeds: tuple[int, ...] = (0,)
+    data: str = "toy"
+    vocab_from: Literal["train+dev", "train"] = "train+dev"
+    preset: str = "quick"
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    results: str = "results"
+    settings: dict[str, Any] = {}
+    model: dict[str, dict[str, Any]] = {}
+
+
+_POSITIVE = ("dim", "word_dim", "epochs", "min_count", "max_words", "validate_every", "tile_images", "tile_captions")
+_NOT_NEGATIVE = ("warmup_epochs", "momentum", "weight_decay", "clip_norm", "margin")
+
+
+def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
+    """Return `base` with the overrides applied in order, every value checked.
+
+    Raises ConfigError for an unknown key (nearest name), a value of the wrong type or one that makes no sense.
+    """
+    merged: dict[str, Any] = msgspec.to_builtins(base)
+    for override in overrides:
+        merged.update(override)
+    settings = _convert(merged, Settings, "settings")
+    for name in _POSITIVE:
+        _require(name, getattr(settings, name), "1 or more", getattr(settings, name) >= 1)
+    for name in _NOT_NEGATIVE:
+        value = getattr(settings, name)
+        _require(name, value, "a number of 0 or more", math.isfinite(value) and value >= 0)
+    rate = settings.learning_rate
+    _require("learning_rate", rate, "a number above 0", math.isfinite(rate) and rate > 0)
+    _require("batch_size", settings.batch_size, "2 or more (a batch needs negatives)", settings.batch_size >= 2)
+    _require("decay_epochs", settings.decay_epochs, "rising epochs of 1 or more", _rising(settings.decay_epochs))
+    return settings
+
+
+def parse_models(text: str) -> tuple[str, ...]:
+    """Split `camp,scan` into names; ConfigError where none is given. Whether they exist, the registry says."""
+    return _check_models(tuple(part.strip() for part in text.split(",") if part.strip()))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read `0,1,2` or `0-4` (both ends included) into seeds; ConfigError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if found is None:
+            raise ConfigError(f"--seeds: got '{text}', expected whole numbers such as 0,1,2 or a range such as 0-4")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first or last - first > 10_000:
+            raise ConfigError(f"--seeds: range '{part.strip()}' must rise, by 10000 at most")
+        seeds.extend(range(first, last + 1))
+    return _check_seeds(tuple(seeds))
+
+
+def parse_experiment(data: bytes, source: str = "experiment") -> Experiment:
+    """Read an experiment from TOML; ConfigError names `source` and what is wrong in it."""
+    try:
+        return _check(msgspec.toml.decode(data, type=Experiment))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error, Experiment)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}") from None
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment file; ConfigError where it is missing or wrong."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror}); expected a TOML experiment file") from None
+    return parse_experiment(data, str(path))
+
+
+def dump_experiment(experiment: Experiment) -> str:
+    """Return the TOML text of an experiment; reading it gives an equal experiment."""
+    return msgspec.toml.encode(experiment).decode()
+
+
+def _check(experiment: Experiment) -> Experiment:
+    _check_models(experiment.models)
+    _check_seeds(experiment.seeds)
+    if experiment.preset not in PRESETS:
+        hint = nearest(experiment.preset, PRESETS)
+        raise ConfigError(f"preset: got '{experiment.preset}', expected one of {', '.join(PRESETS)}{hint}")
+    for name in experiment.model:
+        if name not in experiment.models:
+            hint = nearest(name, experiment.models)
+            raise ConfigError(f"[model.{name}]: not among the models to run, {', '.join(experiment.models)}{hint}")
+    return experiment
+
+
+def _check_models(models: tuple[str, ...]) -> tuple[str, ...]:
+    if not models:
+        raise ConfigError("models: none given; expected names such as camp,scan")
+    _require_unique("models", models)
+    return models
+
+
+def _check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds:
+        raise ConfigError("seeds: none given; expected whole numbers such as 0,1,2")
+    for seed in seeds:
+        _require("seeds", seed, f"whole numbers from 0 to {MAX_SEED}", 0 <= seed <= MAX_SEED)
+    _require_unique("seeds", seeds)
+    return seeds
+
+
+def _require_unique(name: str, values: tuple[Any, ...]) -> None:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{name}: {twice} is given twice; expected each once")
+
+
+def _require(name: str, got: Any, expected: str, holds: bool) -> None:
+    if not holds:
+        raise ConfigError(f"{name}: got {got}, expected {expected}")
+
+
+def _rising(epochs: tuple[int, ...]) -> bool:
+    return all(a < b for a, b in zip((0, *epochs), epochs, strict=False))
+
+
+def _convert(values: dict[str, Any], kind: type[Settings], source: str) -> Settings:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error, kind)}") from None
+
+
+def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
+    text = str(error)
+    unknown = re.search(r"unknown field `(.+?)`", text)
+    if unknown:
+        known = [field.encode_name for field in msgspec.structs.fields(kind)]
+        return f"unknown key '{unknown[1]}'{nearest(unknown[1], known)}; known: {', '.join(known)}"
+    found = re.fullmatch(r"(.*?)(?: - at `\$\.?(.*)`)?", text)
+    assert found is not None  # both groups may be empty, so every text matches
+    return f"{found[2]}: {found[1]}" if found[2] else found[1]

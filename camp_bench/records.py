@@ -1,0 +1,271 @@
+"""What a run did: the record on disk, the only seam between computing and reporting.
+
+    results/<run-id>/record.json        everything below, strict JSON with a schema version
+                     queries_test.npz   per query b, n, p and the top 100 ids and scores, both directions
+                     weights.safetensors, vocabulary.json
+
+A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent and never
+overwritten. Reading is strict: an unknown field, a missing file or another checksum is a RecordError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from camp_bench.config import RunConfig
+from camp_bench.errors import OutputError, RecordError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "DatasetFacts",
+    "Environment",
+    "EpochLog",
+    "EvaluationRecord",
+    "Measurement",
+    "RunRecord",
+    "TrainingRecord",
+    "VocabularyFacts",
+    "list_records",
+    "new_run_folder",
+    "pack_arrays",
+    "read_arrays",
+    "read_record",
+    "write_record",
+]
+
+SCHEMA_VERSION = 1
+RECORD_NAME = "record.json"
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything in a record."""
+
+
+class Measurement(_Strict):
+    """Raw samples of one quantity; statistics are derived, never stored."""
+
+    name: str
+    unit: str
+    samples: tuple[float, ...]
+
+
+class Environment(_Strict):
+    """Where a run took place."""
+
+    camp_bench: str
+    commit: str | None
+    python: str
+    packages: dict[str, str]
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    device: str
+    device_name: str
+    threads: int
+    variables: dict[str, str]
+
+
+class DatasetFacts(_Strict):
+    """What was read: sizes by split and the fingerprints that say whether two runs saw the same."""
+
+    name: str
+    source: str
+    images: dict[str, int]
+    captions: dict[str, int]
+    stored: dict[str, str]
+    regions: int
+    feature_size: int
+    train_fingerprint: str
+
+
+class VocabularyFacts(_Strict):
+    """Where the words came from, and the share of tokens a split that are not among them."""
+
+    source: str
+    tokenizer: str
+    min_count: int
+    size: int
+    unknown_share: dict[str, float]
+
+
+class EpochLog(_Strict):
+    """One epoch: mean loss a step (summed over the batch), learning rate at its end, dev rsum where validated."""
+
+    epoch: int
+    steps: int
+    loss: float
+    negatives: Literal["all", "hardest"]
+    learning_rate: float
+    train_seconds: float
+    dev_seconds: float | None
+    dev_rsum: float | None
+
+
+class TrainingRecord(_Strict):
+    """How the weights came about. pairs_seen counts the (image, caption) positives that were shown."""
+
+    steps: int
+    pairs_seen: int
+    best_epoch: int
+    parameters: int
+    epochs: tuple[EpochLog, ...]
+
+
+class EvaluationRecord(_Strict):
+    """Metrics of one split under one protocol, with the fingerprints of what was ranked.
+
+    metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
+    queries: name of the file beside the record that holds the per-query results, or None where not kept.
+    """
+
+    split: str
+    protocol: str
+    images: int
+    captions: int
+    task_fingerprint: str
+    features_fingerprint: str
+    tile_images: int
+    tile_captions: int
+    metrics: dict[str, float]
+    queries: str | None
+
+
+class RunRecord(_Strict, frozen=True, kw_only=True):
+    """One finished run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    created: str
+    command: tuple[str, ...]
+    config: RunConfig
+    variant: str
+    deterministic: bool
+    nondeterministic_reason: str | None = None
+    environment: Environment
+    dataset: DatasetFacts
+    vocabulary: VocabularyFacts
+    training: TrainingRecord
+    evaluations: tuple[EvaluationRecord, ...]
+    timings: tuple[Measurement, ...]
+    weights_sha256: str
+    files: dict[str, str]
+
+    def evaluation(self, split: str) -> EvaluationRecord:
+        """Return the evaluation of the split; RecordError where this run has none."""
+        for item in self.evaluations:
+            if item.split == split:
+                return item
+        raise RecordError(f"{self.run_id}: no evaluation of split '{split}'")
+
+
+@contextmanager
+def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
+    """Yield an empty hidden folder that becomes `results/run_id` when the block ends well, and vanishes when it doesn't.
+
+    Raises OutputError where `results` can't be written or the run id is taken.
+    """
+    final = results / run_id
+    if final.exists():
+        raise OutputError(f"{final}: exists already; records are never overwritten")
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=results))
+    except OSError as error:
+        raise OutputError(f"{results}: can't write results there ({error.strerror}); pass --results DIR") from None
+    try:
+        yield scratch
+        scratch.chmod(0o755)  # mkdtemp makes it private; a record is like any other file of its user
+        # rename refuses a folder that holds anything, so a run that took the id meanwhile is safe
+        scratch.rename(final)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{final}: can't be written ({error.strerror or error}); pass --results DIR") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write `record.json` into a run's folder; its numbers must be finite (RecordError otherwise)."""
+    _require_finite(msgspec.to_builtins(record), "record")
+    data = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    partial = folder / f"{RECORD_NAME}.partial"
+    partial.write_bytes(data + b"\n")
+    os.replace(partial, folder / RECORD_NAME)
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of a run's folder (or the record.json itself) and check that its files are there.
+
+    Raises RecordError for anything missing, unreadable, unknown or of another version.
+    """
+    path = folder / RECORD_NAME if folder.is_dir() else folder
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: can't be read ({error.strerror}); expected a run's {RECORD_NAME}") from None
+    try:
+        version = msgspec.json.decode(data, type=dict[str, Any]).get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise RecordError(f"{path}: schema version {version}, this camp-bench reads {SCHEMA_VERSION}")
+        record = msgspec.json.decode(data, type=RunRecord)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: not a run record: {error}") from None
+    for name in record.files:
+        if not (path.parent / name).is_file() or Path(name).name != name:
+            raise RecordError(f"{path}: its file {name} is not there")
+    return record
+
+
+def list_records(results: Path) -> list[Path]:
+    """Return the folders under `results` that hold a record, sorted by name."""
+    return sorted(path.parent for path in results.glob(f"*/{RECORD_NAME}") if not path.parent.name.startswith("."))
+
+
+def pack_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Write arrays as a compressed .npz and return its sha256."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    path.write_bytes(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDArray[Any]]:
+    """Read a .npz that belongs to a record; RecordError where it is missing, damaged or not the one recorded."""
+    path = folder / name
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != record.files.get(name):
+            raise RecordError(f"{path}: not the file that {record.run_id} recorded (checksum differs)")
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, RecordError):
+            raise
+        raise RecordError(f"{path}: can't be read ({error})") from None
+
+
+def _require_finite(value: Any, where: str) -> None:
+    """JSON has no NaN: msgspec would write null, and the record could not be read again."""
+    if isinstance(value, float) and not np.isfinite(value):
+        raise RecordError(f"{where}: got {value}, expected a finite number")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_finite(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _require_finite(item, f"{where}[{index}]")
