@@ -1,0 +1,55 @@
+"""Ranking losses over the score matrix of a batch, as the three papers define them.
+
+A batch holds B (image, caption) pairs; `scores[i, j]` is image i with caption j, the diagonal the positives. `same[i, j]` says
+that caption j was written for image i's picture: such pairs are never negatives of each other. All losses are sums over the
+batch, as in the papers' programs, but for the all-negatives cross-entropy, which is a mean over the negatives.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from camp_bench.shapes import Bool, Float
+
+__all__ = ["cross_entropy_loss", "same_image", "triplet_loss"]
+
+CLAMP = 1e-6
+"""CAMP's released program keeps the arguments of its logarithms in [1e-6, 1 - 1e-6]."""
+
+
+def same_image(images: Tensor) -> Bool[Tensor, "batch batch"]:
+    """Return which pairs of a batch share an image, from the image number of each pair, (batch,)."""
+    return images[:, None] == images[None, :]
+
+
+def triplet_loss(
+    scores: Float[Tensor, "batch batch"], same: Bool[Tensor, "batch batch"], *, margin: float, hardest: bool
+) -> Float[Tensor, ""]:
+    """Hinge loss with the hardest negative of each query (VSE++ eq. 6), or with all negatives (eq. 5, "VSE0")."""
+    positive = scores.diagonal()
+    for_image = (margin + scores - positive[:, None]).clamp_min(0).masked_fill(same, 0)
+    for_caption = (margin + scores - positive[None, :]).clamp_min(0).masked_fill(same, 0)
+    if hardest:
+        return for_image.amax(1).sum() + for_caption.amax(0).sum()
+    return for_image.sum() + for_caption.sum()
+
+
+def cross_entropy_loss(
+    probabilities: Float[Tensor, "batch batch"], same: Bool[Tensor, "batch batch"], *, hardest: bool
+) -> Float[Tensor, ""]:
+    """CAMP's binary cross-entropy over match probabilities in [0, 1] (section 3.5).
+
+    With `hardest`: -2 log m(i, i) - log(1 - hardest caption) - log(1 - hardest image), summed over the batch. (The paper prints
+    other signs; this is the form its author confirmed and its program computes.) Otherwise the mean over all negatives each way
+    stands in place of the hardest, still weighted by the batch, so that both forms agree on a constant scorer: 4 B ln 2.
+    """
+    inside = probabilities.clamp(CLAMP, 1 - CLAMP)
+    positive = -2 * inside.diagonal().log()
+    negative = -(1 - inside).log().masked_fill(same, 0)  # a probability below 1 costs more than 0, so own pairs never win
+    if hardest:
+        return (positive + negative.amax(1) + negative.amax(0)).sum()
+    others = ~same
+    rows = negative.sum(1) / others.sum(1).clamp_min(1)
+    columns = negative.sum(0) / others.sum(0).clamp_min(1)
+    return (positive + rows + columns).sum()

@@ -1,0 +1,62 @@
+"""Recall, ranks and rsum from per-query counts, ties taken by expectation over random orders.
+
+A query's result is three counts: b negatives score above its best positive, n negatives tie with it, and p positives tie with it (the best
+one included). All else is derived, so a mean is only ever a view of the queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RECALL_AT", "expected_rank", "hit_at", "median_rank", "retrieval_metrics"]
+
+RECALL_AT = (1, 5, 10)
+
+Counts = npt.NDArray[np.integer[Any]]
+
+
+def hit_at(k: int, b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
+    """Return the probability, a query, that a positive is among the first k when ties are ordered at random.
+
+    0 if k <= b; 1 if k - b > n; else 1 - C(n, k - b) / C(n + p, k - b).
+    """
+    b, n, p = (np.asarray(x, dtype=np.float64) for x in (b, n, p))
+    places = k - b  # places left for the tied group
+    miss = np.ones_like(b)
+    for taken in range(k):  # the next place goes to one of the n - taken negatives that are left of the tied group
+        inside = taken < places
+        left = np.maximum(n - taken, 0)
+        miss = np.where(inside, miss * left / np.maximum(left + p, 1), miss)
+    return 1.0 - miss
+
+
+def expected_rank(b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
+    """Return the expected 1-based rank of the first positive: b + 1 + n / (p + 1)."""
+    return np.asarray(b, dtype=np.float64) + 1 + np.asarray(n) / (np.asarray(p) + 1.0)
+
+
+def median_rank(ranks: npt.NDArray[np.float64]) -> float:
+    """Return MedR as the field prints it: the floor of the median."""
+    return float(np.floor(np.median(ranks)))
+
+
+def retrieval_metrics(
+    i2t: tuple[Counts, Counts, Counts], t2i: tuple[Counts, Counts, Counts], ks: Sequence[int] = RECALL_AT
+) -> dict[str, float]:
+    """Return R@k in percent, MedR and MeanR for both directions and rsum, the sum of all recalls.
+
+    i2t, t2i: (b, n, p), one entry a query: images look for captions, captions for images.
+    """
+    values: dict[str, float] = {}
+    for direction, counts in (("i2t", i2t), ("t2i", t2i)):
+        for k in ks:
+            values[f"{direction}.R@{k}"] = 100.0 * float(hit_at(k, *counts).mean())
+        ranks = expected_rank(*counts)
+        values[f"{direction}.MedR"] = median_rank(ranks)
+        values[f"{direction}.MeanR"] = float(ranks.mean())
+    values["rsum"] = sum(value for name, value in values.items() if ".R@" in name)
+    return values

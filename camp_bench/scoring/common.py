@@ -1,0 +1,34 @@
+"""Small pieces that every scorer shares: norms that are safe at zero, masks from lengths."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from camp_bench.shapes import Bool, Float, Int
+
+__all__ = ["EPSILON", "l2norm", "norm_from_square", "unit", "word_mask"]
+
+EPSILON = 1e-8
+"""SCAN's and CAMP's guard in every division by a norm."""
+
+
+def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
+    """Return x / (|x| + 1e-8), as SCAN and CAMP normalise; a zero vector stays zero, with zero gradient."""
+    return x / (torch.linalg.vector_norm(x, dim=dim, keepdim=True) + EPSILON)
+
+
+def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
+    """Return x / |x|, as VSE++ normalises: NaN for a zero vector, which ranking then reports."""
+    return x / torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+
+
+def norm_from_square(square: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return the square root where `square` is positive and 0 elsewhere, with gradient 0 there (not infinity)."""
+    positive = square > 0
+    return torch.where(positive, square, 1).sqrt() * positive
+
+
+def word_mask(lengths: Int[Tensor, " captions"], longest: int) -> Bool[Tensor, "captions words"]:
+    """Return which of `longest` positions hold a word of each caption."""
+    return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
