@@ -1,0 +1,97 @@
+"""What every model is: two encoders, preparation once an item, a score for each pair of a tile, and a loss.
+
+Scoring N images with M captions is N x M pairs, so whatever depends on one side alone belongs into `prepare_images` or
+`prepare_captions`, and `score_tile` does only what needs both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from torch import Tensor, nn
+
+from camp_bench.config import Settings
+from camp_bench.shapes import Bool, Float, Int
+
+__all__ = ["PairModel", "Prepared", "Shape", "Variant"]
+
+Prepared = dict[str, Tensor]
+"""What scoring needs of a group of images or captions; the first dimension of every tensor counts the items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a model's size depends on beside its settings."""
+
+    vocabulary_size: int
+    feature_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One table entry of a family: a name that users give, and what it means.
+
+    options: of the family, complete. settings: by preset. source: paper and equation or table.
+    """
+
+    name: str
+    model: type[PairModel]
+    options: msgspec.Struct
+    settings: Mapping[str, Settings]
+    source: str
+    summary: str
+
+
+class PairModel(nn.Module, ABC):
+    """Base of all models. F: feature size, D: `settings.dim`, R: regions, L: words with <start> and <end>."""
+
+    options_type: type[msgspec.Struct]
+
+    def __init__(self, settings: Settings, options: Any, shape: Shape) -> None:
+        super().__init__()
+        self.settings, self.options, self.shape = settings, options, shape
+
+    @abstractmethod
+    def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I ..."]:
+        """Map features into the joint space: (I, R, D), or (I, D) for a model with one vector an image."""
+
+    @abstractmethod
+    def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C ..."]:
+        """Map token ids into the joint space: (C, L, D), zero beyond the true length, or (C, D).
+
+        lengths: true number of tokens, on the CPU.
+        """
+
+    @abstractmethod
+    def prepare_images(self, encoded: Float[Tensor, "I ..."]) -> Prepared:
+        """Compute once an image all that pairs share."""
+
+    @abstractmethod
+    def prepare_captions(self, encoded: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]) -> Prepared:
+        """Compute once a caption all that pairs share."""
+
+    @abstractmethod
+    def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
+        """Return the score of every pair; only its order counts for retrieval."""
+
+    @abstractmethod
+    def score_plain(
+        self, images: Float[Tensor, "I ..."], captions: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]
+    ) -> Float[Tensor, "I C"]:
+        """Return the same scores from encoded items as the paper writes them: the reference for `score_tile`."""
+
+    @abstractmethod
+    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
+        """Return the training loss of a batch of B positive pairs, which lie on the diagonal."""
+
+    def forward(
+        self, features: Float[Tensor, "I R F"], tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]
+    ) -> Float[Tensor, "I C"]:
+        """Score every image of a batch with every caption of it, from the raw inputs."""
+        images = self.prepare_images(self.encode_images(features))
+        captions = self.prepare_captions(self.encode_captions(tokens, lengths), lengths)
+        return self.score_tile(images, captions)

@@ -1,0 +1,56 @@
+"""The encoders that all three papers share: a linear map of region features, a GRU over word vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from camp_bench.shapes import Float, Int
+
+__all__ = ["SentenceEncoder", "WordEncoder", "region_encoder"]
+
+
+def region_encoder(feature_size: int, dim: int) -> nn.Linear:
+    """Return Linear(F, D) with Xavier-uniform weight and zero bias (SCAN section 3.2, VSE++ section 3)."""
+    layer = nn.Linear(feature_size, dim)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int, *, bidirectional: bool) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary_size, word_dim)
+        nn.init.uniform_(self.words.weight, -0.1, 0.1)
+        self.recurrent = nn.GRU(word_dim, dim, batch_first=True, bidirectional=bidirectional)
+
+    def _run(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states at every word, zero beyond a caption's end, and the last state of each direction."""
+        packed = pack_padded_sequence(self.words(tokens), lengths, batch_first=True, enforce_sorted=False)
+        states, last = self.recurrent(packed)
+        padded, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.shape[1])
+        return padded, last
+
+
+class WordEncoder(_Recurrent):
+    """One vector a word: both directions of a GRU, averaged (SCAN eq. 9-10; CAMP section 3.1)."""
+
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int) -> None:
+        super().__init__(vocabulary_size, word_dim, dim, bidirectional=True)
+
+    def forward(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C L D"]:
+        forwards, backwards = self._run(tokens, lengths)[0].chunk(2, dim=2)
+        return (forwards + backwards) / 2
+
+
+class SentenceEncoder(_Recurrent):
+    """One vector a caption: the last state of a one-way GRU (VSE++ section 3)."""
+
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int) -> None:
+        super().__init__(vocabulary_size, word_dim, dim, bidirectional=False)
+
+    def forward(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C D"]:
+        last: Tensor = self._run(tokens, lengths)[1]
+        return torch.squeeze(last, 0)

@@ -1,0 +1,57 @@
+"""From a name such as `scan:t2i-avg` to a model. A new family is one file and one line in `FAMILIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import torch
+
+from camp_bench.config import Settings
+from camp_bench.errors import ConfigError, nearest
+from camp_bench.models import camp, scan, vsepp
+from camp_bench.models.base import PairModel, Shape, Variant
+
+__all__ = ["ALIASES", "build_model", "find_variant", "resolve_options", "variants"]
+
+FAMILIES = (vsepp.VARIANTS, scan.VARIANTS, camp.VARIANTS)
+ALIASES = {"scan": "scan:t2i-lse"}
+"""A family's bare name stands for the variant that its paper leads with."""
+
+
+def variants() -> tuple[Variant, ...]:
+    """Return every variant there is, family by family."""
+    return tuple(variant for family in FAMILIES for variant in family)
+
+
+def find_variant(name: str) -> Variant:
+    """Return the variant called `name`; ConfigError names the nearest one."""
+    known = {variant.name: variant for variant in variants()}
+    found = known.get(ALIASES.get(name, name))
+    if found is None:
+        families = ", ".join(dict.fromkeys(key.split(":")[0] for key in known))
+        hint = nearest(name, [*known, *ALIASES]) or f"; families: {families}"
+        raise ConfigError(f"unknown model '{name}'{hint}")
+    return found
+
+
+def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.Struct:
+    """Return the variant's options with overrides applied; ConfigError for unknown keys or wrong types."""
+    known = variant.options.__struct_fields__
+    for key in overrides:
+        if key not in known:
+            both = [*known, *Settings.__struct_fields__]
+            raise ConfigError(f"model '{variant.name}': unknown key '{key}'{nearest(key, both)}; known: {', '.join(both)}")
+    try:
+        values = msgspec.structs.asdict(variant.options) | dict(overrides)
+        return msgspec.convert(values, variant.model.options_type)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"model '{variant.name}': {error}") from None
+
+
+def build_model(variant: Variant, settings: Settings, options: msgspec.Struct, shape: Shape, seed: int) -> PairModel:
+    """Return a model with fresh weights that depend on the seed alone (the global generator is left as it was)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return variant.model(settings, options, shape)

@@ -1,0 +1,134 @@
+"""SCAN: words attend to regions or regions to words, and the cosines with what they attended to are pooled (Lee et al., ECCV 2018)."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Literal
+
+import msgspec
+from torch import Tensor
+
+from camp_bench.config import Settings
+from camp_bench.losses import triplet_loss
+from camp_bench.models.base import PairModel, Prepared, Shape, Variant
+from camp_bench.models.encoders import WordEncoder, region_encoder
+from camp_bench.scoring.common import l2norm, word_mask
+from camp_bench.scoring.plain import scan_plain
+from camp_bench.scoring.scan import gram, stacked_attention
+from camp_bench.shapes import Bool, Float, Int
+
+__all__ = ["NORMS", "VARIANTS", "Scan", "ScanOptions"]
+
+NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
+DEFAULT_NORM = "clipped_l2norm"
+
+
+class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """direction: who attends. pooling: over the attending side. norm: of the affinities, before the softmax.
+
+    lambda_attention: the softmax's inverse temperature (the paper's lambda 1). lambda_pooling: LogSumExp's (lambda 2).
+    """
+
+    direction: Literal["t2i", "i2t"]
+    pooling: Literal["lse", "avg", "max", "sum"]
+    norm: Literal["softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none"] = "clipped_l2norm"
+    lambda_attention: float
+    lambda_pooling: float
+
+
+class Scan(PairModel):
+    """Stacked cross attention, either direction, any pooling and normalisation of the paper and its program."""
+
+    options_type = ScanOptions
+    options: ScanOptions
+
+    def __init__(self, settings: Settings, options: ScanOptions, shape: Shape) -> None:
+        super().__init__(settings, options, shape)
+        self.image_encoder = region_encoder(shape.feature_size, settings.dim)
+        self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, settings.dim)
+
+    def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
+        return l2norm(self.image_encoder(features))
+
+    def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C L D"]:
+        return l2norm(self.caption_encoder(tokens, lengths))
+
+    def prepare_images(self, encoded: Float[Tensor, "I R D"]) -> Prepared:
+        return {"regions": encoded, "gram": gram(encoded)} if self.options.direction == "t2i" else {"regions": encoded}
+
+    def prepare_captions(self, encoded: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]) -> Prepared:
+        prepared = {"words": encoded, "mask": word_mask(lengths.to(encoded.device), encoded.shape[1])}
+        return prepared if self.options.direction == "t2i" else prepared | {"gram": gram(encoded)}
+
+    def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
+        options = self.options
+        text = (captions["words"], captions["mask"])
+        if options.direction == "t2i":
+            context, query = (images["regions"], images["gram"], None), text
+        else:
+            context, query = (text[0], captions["gram"], text[1]), (images["regions"], None)
+        scores = stacked_attention(
+            *context,
+            *query,
+            pooling=options.pooling,
+            norm=options.norm,
+            lambda_attention=options.lambda_attention,
+            lambda_pooling=options.lambda_pooling,
+        )
+        return scores if options.direction == "t2i" else scores.T
+
+    def score_plain(
+        self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
+    ) -> Float[Tensor, "I C"]:
+        return scan_plain(images, captions, lengths, **msgspec.structs.asdict(self.options))
+
+    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
+        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
+
+
+QUICK = Settings(
+    dim=256,
+    word_dim=300,
+    epochs=8,
+    warmup_epochs=1,
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=1e-3,
+    momentum=0.0,
+    weight_decay=0.0,
+    decay_epochs=(6,),
+    clip_norm=2.0,
+    margin=0.2,
+    min_count=4,
+    max_words=47,
+    validate_every=1,
+    tile_images=20,
+    tile_captions=100,
+)
+
+LAMBDAS = {("t2i", "lse"): (9.0, 6.0), ("i2t", "lse"): (4.0, 5.0), ("t2i", "avg"): (9.0, 6.0), ("i2t", "avg"): (4.0, 5.0)}
+"""The published (lambda 1, lambda 2) on Flickr30K; `max` and `sum` take those of their direction."""
+
+
+def _variant(direction: str, pooling: str, norm: str) -> Variant:
+    attention, sharpness = LAMBDAS.get((direction, pooling), LAMBDAS[direction, "avg"])
+    values = {"direction": direction, "pooling": pooling, "norm": norm}
+    options = msgspec.convert(values | {"lambda_attention": attention, "lambda_pooling": sharpness}, ScanOptions)
+    published = pooling in ("lse", "avg") and norm == DEFAULT_NORM
+    who = "words attend to regions" if direction == "t2i" else "regions attend to words"
+    return Variant(
+        name=f"scan:{direction}-{pooling}" + ("" if norm == DEFAULT_NORM else f"-{norm}"),
+        model=Scan,
+        options=options,
+        settings={"quick": QUICK},
+        source="SCAN, ECCV 2018, tables 1-2" if published else "SCAN's released program",
+        summary=f"{who}, {pooling} pooling" + ("" if norm == DEFAULT_NORM else f", {norm}"),
+    )
+
+
+VARIANTS = tuple(
+    _variant(direction, pooling, norm)
+    for norm, direction, pooling in product(
+        sorted(NORMS, key=lambda norm: norm != DEFAULT_NORM), ("t2i", "i2t"), ("lse", "avg", "max", "sum")
+    )
+)

@@ -1,0 +1,158 @@
+"""The training loop: warm-up on all negatives, step decay, clipping, validation on dev, best weights kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from camp_bench.config import Settings
+from camp_bench.data.batches import Batch, steps_per_epoch, training_batches
+from camp_bench.data.dataset import Split
+from camp_bench.devices import autocast
+from camp_bench.errors import DataError, NumericError
+from camp_bench.evaluate import Evaluation, evaluate_split
+from camp_bench.losses import same_image
+from camp_bench.models.base import PairModel
+from camp_bench.records import EpochLog
+from camp_bench.timing import timed
+
+__all__ = ["Observer", "TokenizedSplit", "Trained", "train"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedSplit:
+    """A split with its captions as word ids of one vocabulary."""
+
+    split: Split
+    token_ids: Sequence[Sequence[int]]
+
+
+class Observer(Protocol):
+    """Who wants to know how far a run is; every method is called from the training thread."""
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None: ...
+
+    def on_tile(self, split: str, done: int, total: int) -> None: ...
+
+    def on_epoch(self, log: EpochLog, epochs: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training gave: the weights of the best epoch by dev rsum, on the CPU, and how they came about."""
+
+    weights: dict[str, Tensor]
+    dev: Evaluation
+    best_epoch: int
+    steps: int
+    pairs_seen: int
+    epochs: tuple[EpochLog, ...]
+
+
+def train(
+    model: PairModel,
+    train_split: TokenizedSplit,
+    dev_split: TokenizedSplit,
+    *,
+    seed: int,
+    device: torch.device,
+    precision: str,
+    observer: Observer,
+) -> Trained:
+    """Train `model` in place, which then holds the weights of its best epoch.
+
+    The order of the batches depends on `seed` and the epoch alone, so models of one family see the same.
+    Raises NumericError where the loss stops being a number, naming the epoch, the step and the item if one is to blame.
+    """
+    settings = model.settings
+    split = train_split.split
+    per_epoch = steps_per_epoch(split.n_captions, settings.batch_size)
+    if per_epoch == 0 or split.n_images < 2:
+        raise DataError(f"train: {split.n_images} image(s) with {split.n_captions} caption(s); training needs 2 images or more")
+    optimizer = _optimizer(model, settings)
+    logs: list[EpochLog] = []
+    best: tuple[int, Evaluation, dict[str, Tensor]] | None = None
+    pairs_seen = 0
+    for epoch in range(1, settings.epochs + 1):
+        rate = settings.learning_rate * 0.1 ** sum(epoch > after for after in settings.decay_epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        hardest = epoch > settings.warmup_epochs
+        rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
+        total = 0.0
+        model.train()
+        with timed(device) as training:
+            batches = training_batches(split, train_split.token_ids, settings.batch_size, rng, device)
+            for step, batch in enumerate(batches, start=1):
+                loss = _step(model, batch, optimizer, precision, hardest=hardest, where=f"epoch {epoch}, step {step}")
+                total += loss
+                pairs_seen += len(batch)
+                observer.on_step(epoch, step, per_epoch, loss / len(batch), len(batch))
+        dev: Evaluation | None = None
+        if epoch % settings.validate_every == 0 or epoch == settings.epochs:
+            dev = evaluate_split(
+                model, dev_split.split, dev_split.token_ids, device, on_tile=lambda done, of: observer.on_tile("dev", done, of)
+            )
+            if best is None or dev.metrics["rsum"] > best[1].metrics["rsum"]:
+                best = epoch, dev, {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+        logs.append(
+            EpochLog(
+                epoch=epoch,
+                steps=per_epoch,
+                loss=total / per_epoch,
+                negatives="hardest" if hardest else "all",
+                learning_rate=rate,
+                train_seconds=training.seconds,
+                dev_seconds=None if dev is None else dev.encode_seconds + dev.score_seconds,
+                dev_rsum=None if dev is None else dev.metrics["rsum"],
+            )
+        )
+        observer.on_epoch(logs[-1], settings.epochs)
+    assert best is not None  # the last epoch is always validated
+    best_epoch, dev, weights = best
+    model.load_state_dict(weights)
+    return Trained(weights, dev, best_epoch, per_epoch * settings.epochs, pairs_seen, tuple(logs))
+
+
+def _optimizer(model: PairModel, settings: Settings) -> torch.optim.Optimizer:
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.momentum > 0,
+    )
+
+
+def _step(
+    model: PairModel, batch: Batch, optimizer: torch.optim.Optimizer, precision: str, *, hardest: bool, where: str
+) -> float:
+    with autocast(batch.features.device, precision):
+        scores = model(batch.features, batch.tokens, batch.lengths)
+    loss = model.loss(scores.float(), same_image(batch.images), hardest=hardest)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise NumericError(f"{where}: the loss is {value}{_culprit(scores, batch)}; lower the learning rate or check the features")
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if model.settings.clip_norm > 0:
+        clip_grad_norm_(model.parameters(), model.settings.clip_norm)
+    optimizer.step()
+    return value
+
+
+def _culprit(scores: Tensor, batch: Batch) -> str:
+    """Name the one image whose scores are all NaN, where others are not: its features give a zero vector."""
+    broken = scores.isnan().all(1)
+    if bool(broken.any()) and not bool(broken.all()):
+        return f" because of train image {int(batch.images[broken][0])} (counted from 0)"
+    return ""
