@@ -1,7 +1,61 @@
-"""camp-bench trains CAMP, SCAN and VSE++ on identical splits, evaluates them exactly and compares them."""
+"""camp-bench trains CAMP, SCAN and VSE++ on identical splits, evaluates them exactly and compares them.
+
+What stands here is the library's front door; a name loads its module when it is first used, so importing the package
+costs nothing.
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from camp_bench.comparison import group_results
+    from camp_bench.config import Experiment, read_experiment
+    from camp_bench.data import open_dataset
+    from camp_bench.errors import CampBenchError
+    from camp_bench.experiment import run_experiment
+    from camp_bench.metrics import retrieval_metrics
+    from camp_bench.ranking import rank_matrix
+    from camp_bench.records import list_records, read_arrays, read_record
+
+__all__ = [
+    "CampBenchError",
+    "Experiment",
+    "__version__",
+    "group_results",
+    "list_records",
+    "open_dataset",
+    "rank_matrix",
+    "read_arrays",
+    "read_experiment",
+    "read_record",
+    "retrieval_metrics",
+    "run_experiment",
+]
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "CampBenchError": "errors",
+    "Experiment": "config",
+    "group_results": "comparison",
+    "list_records": "records",
+    "open_dataset": "data",
+    "rank_matrix": "ranking",
+    "read_arrays": "records",
+    "read_experiment": "config",
+    "read_record": "records",
+    "retrieval_metrics": "metrics",
+    "run_experiment": "experiment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'camp_bench' has no attribute '{name}'")
+    return getattr(import_module(f"camp_bench.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

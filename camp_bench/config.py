@@ -1,16 +1,19 @@
 """What a run is asked to do: the experiment file, its presets and their resolution.
 
 An `Experiment` is what people write (`camp-bench run experiment.toml`, or options of the command line). Every
-`Settings` field may be set for all models (`[settings]`) or for one (`[model.scan]`); what is not set comes from the preset.
-Resolving gives one complete `RunConfig` for each model and seed: the part of a record that says what was asked for.
+`Settings` field may be set for all models (`[settings]`) or for one (`[model.scan]`, which takes the options of the
+model's family as well); what is not set comes from the preset. Resolving gives one complete `RunConfig` for each model
+and seed: the part of a record that says what was asked for.
 """
 
 from __future__ import annotations
 
 import math
 import re
+import typing
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +25,9 @@ __all__ = [
     "Experiment",
     "RunConfig",
     "Settings",
+    "check_experiment",
     "dump_experiment",
+    "override_experiment",
     "parse_experiment",
     "parse_models",
     "parse_seeds",
@@ -30,10 +35,13 @@ __all__ = [
     "resolve_settings",
 ]
 
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
+
 DEFAULT_MODELS = ("vsepp", "scan", "camp")
 PRESETS = ("quick",)
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, so that every generator in use takes them as they are."""
+MAX_THREADS = 1024
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +75,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One run, completely: this model, this seed, these settings on this data."""
+    """One run, completely: this model, this seed, these settings on this data.
+
+    model: the variant's full name. device: as resolved, never "auto". options: all of the model's family.
+    """
 
     model: str
     seed: int
@@ -77,12 +88,14 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     device: str
     precision: Literal["fp32", "bf16"]
     settings: Settings
+    options: dict[str, Any]
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
-    settings: overrides for every model. model: overrides for one, by the name given in `models`.
+    threads: of the CPU, 0 for as many as torch chooses. settings: overrides for every model. model: overrides for one,
+    by the name given in `models`.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -92,6 +105,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     preset: str = "quick"
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 0
     results: str = "results"
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}
@@ -109,7 +123,7 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     merged: dict[str, Any] = msgspec.to_builtins(base)
     for override in overrides:
         merged.update(override)
-    settings = _convert(merged, Settings, "settings")
+    settings = _convert(merged, Settings)
     for name in _POSITIVE:
         _require(name, getattr(settings, name), "1 or more", getattr(settings, name) >= 1)
     for name in _NOT_NEGATIVE:
@@ -144,7 +158,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def parse_experiment(data: bytes, source: str = "experiment") -> Experiment:
     """Read an experiment from TOML; ConfigError names `source` and what is wrong in it."""
     try:
-        return _check(msgspec.toml.decode(data, type=Experiment))
+        return check_experiment(msgspec.toml.decode(data, type=Experiment))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error, Experiment)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -160,17 +174,36 @@ def read_experiment(path: Path) -> Experiment:
     return parse_experiment(data, str(path))
 
 
+def override_experiment(base: Experiment, whole: Mapping[str, Any], settings: Mapping[str, Any]) -> Experiment:
+    """Return `base` with fields replaced (`whole`) and settings that hold for every model, whatever its table says.
+
+    Tables of models that are no longer asked for are left out. Raises ConfigError as `read_experiment` does.
+    """
+    values = {name: getattr(base, name) for name in Experiment.__struct_fields__} | dict(whole)
+    values["settings"] = base.settings | dict(settings)
+    values["model"] = {
+        name: {key: value for key, value in table.items() if key not in settings}
+        for name, table in base.model.items()
+        if "models" not in whole or name in whole["models"]
+    }
+    return check_experiment(_convert(values, Experiment))
+
+
 def dump_experiment(experiment: Experiment) -> str:
     """Return the TOML text of an experiment; reading it gives an equal experiment."""
     return msgspec.toml.encode(experiment).decode()
 
 
-def _check(experiment: Experiment) -> Experiment:
+def check_experiment(experiment: Experiment) -> Experiment:
+    """Return the experiment if it makes sense as far as that can be told without the models; else ConfigError."""
     _check_models(experiment.models)
     _check_seeds(experiment.seeds)
     if experiment.preset not in PRESETS:
         hint = nearest(experiment.preset, PRESETS)
         raise ConfigError(f"preset: got '{experiment.preset}', expected one of {', '.join(PRESETS)}{hint}")
+    _require(
+        "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
+    )
     for name in experiment.model:
         if name not in experiment.models:
             hint = nearest(name, experiment.models)
@@ -209,19 +242,25 @@ def _rising(epochs: tuple[int, ...]) -> bool:
     return all(a < b for a, b in zip((0, *epochs), epochs, strict=False))
 
 
-def _convert(values: dict[str, Any], kind: type[Settings], source: str) -> Settings:
+def _convert(values: dict[str, Any], kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error, kind)}") from None
+        raise ConfigError(_explain(error, kind)) from None
 
 
 def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
-    text = str(error)
+    """Say what msgspec found, in the words of an experiment file."""
+    found = re.fullmatch(r"(.*?)(?: - at `\$\.?(.*)`)?", str(error))
+    assert found is not None  # both groups may be empty, so every text matches
+    text, field = found[1], found[2] or ""
     unknown = re.search(r"unknown field `(.+?)`", text)
     if unknown:
-        known = [field.encode_name for field in msgspec.structs.fields(kind)]
+        known = kind.__struct_fields__
         return f"unknown key '{unknown[1]}'{nearest(unknown[1], known)}; known: {', '.join(known)}"
-    found = re.fullmatch(r"(.*?)(?: - at `\$\.?(.*)`)?", text)
-    assert found is not None  # both groups may be empty, so every text matches
-    return f"{found[2]}: {found[1]}" if found[2] else found[1]
+    value = re.fullmatch(r"Invalid enum value (.+)", text)
+    if value:
+        choices = [str(choice) for choice in typing.get_args(typing.get_type_hints(kind)[field])]
+        got = value[1].strip("'")
+        return f"{field}: got '{got}', expected {' or '.join(choices)}{nearest(got, choices)}"
+    return f"{field}: {text[:1].lower()}{text[1:]}" if field else text

@@ -6,12 +6,22 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from camp_bench.errors import DeviceError
 
-__all__ = ["DEVICES", "autocast", "nondeterminism", "resolve_device", "strict_numerics"]
+__all__ = [
+    "DEVICES",
+    "autocast",
+    "describe_device",
+    "explained_memory",
+    "nondeterminism",
+    "peak_device_bytes",
+    "resolve_device",
+    "strict_numerics",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -32,16 +42,33 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def strict_numerics(device: torch.device) -> Iterator[None]:
-    """Make float32 mean float32 (no TF32 anywhere) and kernels deterministic where the device has them; restore both after."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it; read at its first use
-    before = (torch.backends.fp32_precision, torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
-    torch.backends.fp32_precision = "ieee"
+    """Make float32 mean float32 (no TF32 anywhere) and kernels deterministic where the device has them; restore after."""
+    # cuBLAS is deterministic only with it, and reads it at its first use
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    changed: list[tuple[Any, str]] = []
+    for part in _precision_settings():
+        if (before := part.fp32_precision) != "ieee":
+            changed.append((part, before))
+            part.fp32_precision = "ieee"
     torch.use_deterministic_algorithms(device.type != "mps", warn_only=True)
     try:
         yield
     finally:
-        torch.backends.fp32_precision = before[0]
-        torch.use_deterministic_algorithms(before[1], warn_only=before[2])
+        for part, before in reversed(changed):
+            part.fp32_precision = before
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def _precision_settings() -> tuple[Any, ...]:
+    """Return whatever holds a float32 precision, the general one first: the others follow it unless set on their own.
+
+    (Any: torch declares no types for them.)
+    """
+    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
+    matmul = (torch.backends.cuda.matmul, mkldnn.matmul)
+    return torch.backends, cudnn, cudnn.conv, cudnn.rnn, mkldnn, mkldnn.conv, mkldnn.rnn, *matmul
 
 
 @contextmanager
@@ -62,3 +89,30 @@ def nondeterminism() -> Iterator[list[str]]:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return the context in which a model's forward pass runs in the precision asked for, `fp32` or `bf16`."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def describe_device(device: torch.device) -> str:
+    """Return the name of a GPU, or "" for a device that the environment describes already."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
+def peak_device_bytes(device: torch.device) -> int | None:
+    """Return the most memory that tensors have taken on a GPU since it was last asked for; None on other devices."""
+    if device.type != "cuda":
+        return None
+    peak = torch.cuda.max_memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return peak
+
+
+@contextmanager
+def explained_memory(remedy: str) -> Iterator[None]:
+    """Turn any form of "out of memory" inside the block into a DeviceError that ends with `remedy`."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
+            first = text.splitlines()[0] if text else "the machine has no memory left"
+            raise DeviceError(f"out of memory ({first}); {remedy}") from None
+        raise

@@ -65,7 +65,10 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that this package runs from, `+changes` where files differ; None when installed."""
+    """Return the commit of the checkout that this package runs from, `+changes` where files differ.
+
+    None when installed or where git can't tell.
+    """
     checkout = Path(__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
         return None

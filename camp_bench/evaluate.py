@@ -20,7 +20,7 @@ __all__ = ["Evaluation", "evaluate_split"]
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Ranks of a split, the metrics derived from them, and the seconds spent on encoding and on scoring with ranking."""
+    """Ranks of a split, the metrics derived from them, and the seconds of encoding and of scoring with ranking."""
 
     ranks: Ranks
     metrics: dict[str, float]
@@ -56,7 +56,9 @@ def evaluate_split(
             with timed(device) as encoding:
                 images, captions = _prepare(model, split, token_ids, grid, device)
             with timed(device) as scoring:
-                ranks = rank_tiles(grid, lambda i, t: model.score_tile(images[i], captions[t]), device=device, on_tile=on_tile)
+                ranks = rank_tiles(
+                    grid, lambda i, t: model.score_tile(images[i], captions[t]), device=device, on_tile=on_tile
+                )
     finally:
         model.train(was_training)
     metrics = retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)

@@ -1,13 +1,13 @@
 """Ranking losses over the score matrix of a batch, as the three papers define them.
 
-A batch holds B (image, caption) pairs; `scores[i, j]` is image i with caption j, the diagonal the positives. `same[i, j]` says
-that caption j was written for image i's picture: such pairs are never negatives of each other. All losses are sums over the
-batch, as in the papers' programs, but for the all-negatives cross-entropy, which is a mean over the negatives.
+A batch holds B (image, caption) pairs; `scores[i, j]` is image i with caption j, the diagonal the positives.
+`same[i, j]` says that caption j was written for image i's picture: such pairs are never negatives of each other. All
+losses are sums over the batch, as in the papers' programs; the all-negatives cross-entropy takes a mean over the
+negatives of each query first.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from camp_bench.shapes import Bool, Float
@@ -40,13 +40,15 @@ def cross_entropy_loss(
 ) -> Float[Tensor, ""]:
     """CAMP's binary cross-entropy over match probabilities in [0, 1] (section 3.5).
 
-    With `hardest`: -2 log m(i, i) - log(1 - hardest caption) - log(1 - hardest image), summed over the batch. (The paper prints
-    other signs; this is the form its author confirmed and its program computes.) Otherwise the mean over all negatives each way
-    stands in place of the hardest, still weighted by the batch, so that both forms agree on a constant scorer: 4 B ln 2.
+    With `hardest`: -2 log m(i, i) - log(1 - hardest caption) - log(1 - hardest image), summed over the batch. (The
+    paper prints other signs; this is the form its author confirmed and its program computes.) Otherwise the mean over
+    all negatives each way stands in place of the hardest, still weighted by the batch, so that both forms agree on a
+    constant scorer: 4 B ln 2.
     """
     inside = probabilities.clamp(CLAMP, 1 - CLAMP)
     positive = -2 * inside.diagonal().log()
-    negative = -(1 - inside).log().masked_fill(same, 0)  # a probability below 1 costs more than 0, so own pairs never win
+    # Clamped, every negative costs more than the 0 of own pairs, so those are never the hardest.
+    negative = -(1 - inside).log().masked_fill(same, 0)
     if hardest:
         return (positive + negative.amax(1) + negative.amax(0)).sum()
     others = ~same

@@ -1,7 +1,7 @@
 """Recall, ranks and rsum from per-query counts, ties taken by expectation over random orders.
 
-A query's result is three counts: b negatives score above its best positive, n negatives tie with it, and p positives tie with it (the best
-one included). All else is derived, so a mean is only ever a view of the queries.
+A query's result is three counts: b negatives score above its best positive, n negatives tie with it, and p positives
+tie with it (the best one included). All else is derived, so a mean is only ever a view of the queries.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RECALL_AT", "expected_rank", "hit_at", "median_rank", "retrieval_metrics"]
+__all__ = ["RECALL_AT", "chance_metrics", "expected_rank", "hit_at", "median_rank", "retrieval_metrics"]
 
 RECALL_AT = (1, 5, 10)
 
@@ -24,14 +24,13 @@ def hit_at(k: int, b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
 
     0 if k <= b; 1 if k - b > n; else 1 - C(n, k - b) / C(n + p, k - b).
     """
-    b, n, p = (np.asarray(x, dtype=np.float64) for x in (b, n, p))
-    places = k - b  # places left for the tied group
-    miss = np.ones_like(b)
+    above, tied, own = (np.asarray(counts, dtype=np.float64) for counts in (b, n, p))
+    places = k - above  # places left for the tied group
+    miss = np.ones_like(above)
     for taken in range(k):  # the next place goes to one of the n - taken negatives that are left of the tied group
-        inside = taken < places
-        left = np.maximum(n - taken, 0)
-        miss = np.where(inside, miss * left / np.maximum(left + p, 1), miss)
-    return 1.0 - miss
+        left = np.maximum(tied - taken, 0)
+        miss = np.where(taken < places, miss * left / np.maximum(left + own, 1), miss)
+    return np.asarray(1.0 - miss, dtype=np.float64)
 
 
 def expected_rank(b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
@@ -60,3 +59,13 @@ def retrieval_metrics(
         values[f"{direction}.MeanR"] = float(ranks.mean())
     values["rsum"] = sum(value for name, value in values.items() if ".R@" in name)
     return values
+
+
+def chance_metrics(image_of: Counts, n_images: int) -> dict[str, float]:
+    """Return what a constant scorer gets, which ties everything: the floor that a result stands on.
+
+    image_of: the image of each caption.
+    """
+    own = np.bincount(image_of, minlength=n_images)
+    one, none = np.ones_like(image_of), np.zeros_like(image_of)
+    return retrieval_metrics((np.zeros_like(own), len(image_of) - own, own), (none, one * (n_images - 1), one))

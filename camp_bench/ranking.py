@@ -1,9 +1,10 @@
 """Exact ranks of both directions from tiles of the score matrix, without ever holding the matrix.
 
-The grid puts each caption into the block of its image and sorts by length within the block, so a tile pads little and the positives lie in few
-tiles. Those tiles are scored first and kept (tile_images x captions numbers); their positives are the thresholds against which one pass
-over the grid then counts, for every row and column at once, what beats and what ties. A positive's score is thus read from the very tile
-in which it is compared. Identical captions are scored once and share the column.
+The grid puts each caption into the block of its image and sorts by length within the block, so a tile pads little and
+the positives lie in few tiles. Those tiles are scored first and kept (tile_images x captions numbers); their positives
+are the thresholds against which one pass over the grid then counts, for every row and column at once, what beats and
+what ties. A positive's score is thus read from the very tile in which it is compared. Identical captions are scored
+once and share the column.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def build_grid(
             expand.append(np.repeat(np.arange(len(columns)), [len(share[int(c)]) for c in columns]))
             answers.append(np.concatenate([np.asarray(share[int(c)], dtype=np.int64) for c in columns]))
     image_tiles = tuple(range(s, min(s + tile_images, n_images)) for s in range(0, n_images, tile_images))
-    return TileGrid(image_tiles, tuple(caption_tiles), tuple(expand), tuple(answers), np.asarray(image_of, dtype=np.int64))
+    numbers = np.asarray(image_of, dtype=np.int64)
+    return TileGrid(image_tiles, tuple(caption_tiles), tuple(expand), tuple(answers), numbers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,13 +130,16 @@ def rank_tiles(
 
     score: gives the tile of (image tile, caption tile), scores on `device`; each is asked for exactly once.
     on_tile: told (tiles done, tiles in all), for progress.
-    Memory beside the tiles: O(N + M) counts and top lists, and tile_images x M scores for the tiles that hold positives.
+    Memory beside the tiles: O(N + M) counts and top lists, and tile_images x M scores for the tiles with positives.
     Raises NumericError naming the tile where a score is NaN.
     """
     n, m = grid.n_images, len(grid.image_of)
     total, done = len(grid.image_tiles) * len(grid.caption_tiles), 0
     image_of = torch.from_numpy(grid.image_of).to(device)
-    expand = [None if len(e) == len(c) else torch.from_numpy(e).to(device) for e, c in zip(grid.expand, grid.caption_tiles, strict=True)]
+    expand = [
+        None if len(columns) == len(tile_captions) else torch.from_numpy(columns).to(device)
+        for columns, tile_captions in zip(grid.expand, grid.caption_tiles, strict=True)
+    ]
     answers = [torch.from_numpy(a).to(device) for a in grid.answers]
 
     def tile(i: int, t: int) -> Tensor:
@@ -163,7 +168,8 @@ def rank_tiles(
         here = (image_of[own] >= rows.start) & (image_of[own] < rows.stop)
         positive[own[here]] = scores[image_of[own[here]] - rows.start, here.nonzero()[:, 0]]
     assert positive is not None  # every caption has an image
-    best = torch.full((n,), -torch.inf, dtype=positive.dtype, device=device).scatter_reduce(0, image_of, positive, "amax")
+    lowest = torch.full((n,), -torch.inf, dtype=positive.dtype, device=device)
+    best = lowest.scatter_reduce(0, image_of, positive, "amax")
     tied = torch.zeros(n, dtype=torch.int64, device=device).index_add(0, image_of, (positive == best[image_of]).long())
 
     counts = [torch.zeros(size, dtype=torch.int64, device=device) for size in (n, n, m, m)]

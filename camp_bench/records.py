@@ -4,22 +4,21 @@
                      queries_test.npz   per query b, n, p and the top 100 ids and scores, both directions
                      weights.safetensors, vocabulary.json
 
-A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent and never
-overwritten. Reading is strict: an unknown field, a missing file or another checksum is a RecordError.
+A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent
+and never overwritten. Reading is strict: an unknown field, a missing file or another checksum is a RecordError.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -40,13 +39,14 @@ __all__ = [
     "VocabularyFacts",
     "list_records",
     "new_run_folder",
-    "pack_arrays",
     "read_arrays",
     "read_record",
+    "write_arrays",
+    "write_file",
     "write_record",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 RECORD_NAME = "record.json"
 
 
@@ -54,7 +54,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of everything in a record."""
 
 
-class Measurement(_Strict):
+class Measurement(_Strict, frozen=True, kw_only=True):
     """Raw samples of one quantity; statistics are derived, never stored."""
 
     name: str
@@ -62,7 +62,7 @@ class Measurement(_Strict):
     samples: tuple[float, ...]
 
 
-class Environment(_Strict):
+class Environment(_Strict, frozen=True, kw_only=True):
     """Where a run took place."""
 
     camp_bench: str
@@ -79,7 +79,7 @@ class Environment(_Strict):
     variables: dict[str, str]
 
 
-class DatasetFacts(_Strict):
+class DatasetFacts(_Strict, frozen=True, kw_only=True):
     """What was read: sizes by split and the fingerprints that say whether two runs saw the same."""
 
     name: str
@@ -92,7 +92,7 @@ class DatasetFacts(_Strict):
     train_fingerprint: str
 
 
-class VocabularyFacts(_Strict):
+class VocabularyFacts(_Strict, frozen=True, kw_only=True):
     """Where the words came from, and the share of tokens a split that are not among them."""
 
     source: str
@@ -102,7 +102,7 @@ class VocabularyFacts(_Strict):
     unknown_share: dict[str, float]
 
 
-class EpochLog(_Strict):
+class EpochLog(_Strict, frozen=True, kw_only=True):
     """One epoch: mean loss a step (summed over the batch), learning rate at its end, dev rsum where validated."""
 
     epoch: int
@@ -115,7 +115,7 @@ class EpochLog(_Strict):
     dev_rsum: float | None
 
 
-class TrainingRecord(_Strict):
+class TrainingRecord(_Strict, frozen=True, kw_only=True):
     """How the weights came about. pairs_seen counts the (image, caption) positives that were shown."""
 
     steps: int
@@ -125,10 +125,11 @@ class TrainingRecord(_Strict):
     epochs: tuple[EpochLog, ...]
 
 
-class EvaluationRecord(_Strict):
+class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     """Metrics of one split under one protocol, with the fingerprints of what was ranked.
 
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
+    chance_rsum: the rsum of a scorer that can't tell anything apart.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     """
 
@@ -141,6 +142,7 @@ class EvaluationRecord(_Strict):
     tile_images: int
     tile_captions: int
     metrics: dict[str, float]
+    chance_rsum: float
     queries: str | None
 
 
@@ -152,7 +154,6 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
     created: str
     command: tuple[str, ...]
     config: RunConfig
-    variant: str
     deterministic: bool
     nondeterministic_reason: str | None = None
     environment: Environment
@@ -174,7 +175,7 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
 
 @contextmanager
 def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
-    """Yield an empty hidden folder that becomes `results/run_id` when the block ends well, and vanishes when it doesn't.
+    """Yield an empty hidden folder that becomes `results/run_id` when the block ends well, and vanishes otherwise.
 
     Raises OutputError where `results` can't be written or the run id is taken.
     """
@@ -185,27 +186,31 @@ def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
         results.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=results))
     except OSError as error:
-        raise OutputError(f"{results}: can't write results there ({error.strerror}); pass --results DIR") from None
+        raise _unwritable(results, error) from None
     try:
         yield scratch
-        scratch.chmod(0o755)  # mkdtemp makes it private; a record is like any other file of its user
-        # rename refuses a folder that holds anything, so a run that took the id meanwhile is safe
-        scratch.rename(final)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"{final}: can't be written ({error.strerror or error}); pass --results DIR") from None
+        try:
+            scratch.chmod(0o755)  # mkdtemp makes it private; a record is like any other file of its user
+            scratch.rename(final)  # refuses a folder that holds anything, so a run that took the id meanwhile is safe
+        except OSError as error:
+            raise _unwritable(final, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_file(path: Path, data: bytes) -> str:
+    """Write one file of a run and return its sha256; OutputError where that is not possible."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return hashlib.sha256(data).hexdigest()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write `record.json` into a run's folder; its numbers must be finite (RecordError otherwise)."""
     _require_finite(msgspec.to_builtins(record), "record")
-    data = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    partial = folder / f"{RECORD_NAME}.partial"
-    partial.write_bytes(data + b"\n")
-    os.replace(partial, folder / RECORD_NAME)
+    write_file(folder / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -236,12 +241,11 @@ def list_records(results: Path) -> list[Path]:
     return sorted(path.parent for path in results.glob(f"*/{RECORD_NAME}") if not path.parent.name.startswith("."))
 
 
-def pack_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
-    """Write arrays as a compressed .npz and return its sha256."""
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Write arrays as a compressed .npz, equal arrays giving equal bytes, and return its sha256."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    path.write_bytes(buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return write_file(path, buffer.getvalue())
 
 
 def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDArray[Any]]:
@@ -257,6 +261,10 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
         if isinstance(error, RecordError):
             raise
         raise RecordError(f"{path}: can't be read ({error})") from None
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); free it or pass --results DIR")
 
 
 def _require_finite(value: Any, where: str) -> None:

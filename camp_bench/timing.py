@@ -33,7 +33,9 @@ def timed(device: torch.device) -> Iterator[Elapsed]:
     elapsed = Elapsed()
     synchronize(device)
     if device.type == "cuda":
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        # torch leaves the constructor untyped
+        begin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         begin.record(torch.cuda.current_stream(device))
         yield elapsed
         end.record(torch.cuda.current_stream(device))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from camp_bench.config import Settings
 from camp_bench.data.batches import Batch, steps_per_epoch, training_batches
-from camp_bench.data.dataset import Split
+from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.devices import autocast
 from camp_bench.errors import DataError, NumericError
 from camp_bench.evaluate import Evaluation, evaluate_split
@@ -23,19 +22,15 @@ from camp_bench.models.base import PairModel
 from camp_bench.records import EpochLog
 from camp_bench.timing import timed
 
-__all__ = ["Observer", "TokenizedSplit", "Trained", "train"]
+__all__ = ["Observer", "Trained", "train"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenizedSplit:
-    """A split with its captions as word ids of one vocabulary."""
-
-    split: Split
-    token_ids: Sequence[Sequence[int]]
-
-
+@runtime_checkable
 class Observer(Protocol):
-    """Who wants to know how far a run is; every method is called from the training thread."""
+    """Who wants to know how far a run is; every method is called from the training thread.
+
+    loss: of one step, summed over its `pairs`. on_tile: a split is scored, `done` tiles of `total`.
+    """
 
     def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None: ...
 
@@ -75,7 +70,9 @@ def train(
     split = train_split.split
     per_epoch = steps_per_epoch(split.n_captions, settings.batch_size)
     if per_epoch == 0 or split.n_images < 2:
-        raise DataError(f"train: {split.n_images} image(s) with {split.n_captions} caption(s); training needs 2 images or more")
+        raise DataError(
+            f"train: {split.n_images} image(s) with {split.n_captions} caption(s); training needs 2 images or more"
+        )
     optimizer = _optimizer(model, settings)
     logs: list[EpochLog] = []
     best: tuple[int, Evaluation, dict[str, Tensor]] | None = None
@@ -94,14 +91,22 @@ def train(
                 loss = _step(model, batch, optimizer, precision, hardest=hardest, where=f"epoch {epoch}, step {step}")
                 total += loss
                 pairs_seen += len(batch)
-                observer.on_step(epoch, step, per_epoch, loss / len(batch), len(batch))
+                observer.on_step(epoch, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
             dev = evaluate_split(
-                model, dev_split.split, dev_split.token_ids, device, on_tile=lambda done, of: observer.on_tile("dev", done, of)
+                model,
+                dev_split.split,
+                dev_split.token_ids,
+                device,
+                on_tile=lambda done, of: observer.on_tile("dev", done, of),
             )
             if best is None or dev.metrics["rsum"] > best[1].metrics["rsum"]:
-                best = epoch, dev, {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+                best = (
+                    epoch,
+                    dev,
+                    {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()},
+                )
         logs.append(
             EpochLog(
                 epoch=epoch,
@@ -141,7 +146,9 @@ def _step(
     loss = model.loss(scores.float(), same_image(batch.images), hardest=hardest)
     value = float(loss.detach())
     if not math.isfinite(value):
-        raise NumericError(f"{where}: the loss is {value}{_culprit(scores, batch)}; lower the learning rate or check the features")
+        raise NumericError(
+            f"{where}: the loss is {value}{_culprit(scores, batch)}; lower the learning rate or check the features"
+        )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if model.settings.clip_norm > 0:

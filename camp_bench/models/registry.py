@@ -42,7 +42,9 @@ def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.S
     for key in overrides:
         if key not in known:
             both = [*known, *Settings.__struct_fields__]
-            raise ConfigError(f"model '{variant.name}': unknown key '{key}'{nearest(key, both)}; known: {', '.join(both)}")
+            raise ConfigError(
+                f"model '{variant.name}': unknown key '{key}'{nearest(key, both)}; known: {', '.join(both)}"
+            )
     try:
         values = msgspec.structs.asdict(variant.options) | dict(overrides)
         return msgspec.convert(values, variant.model.options_type)

@@ -15,12 +15,14 @@ EPSILON = 1e-8
 
 def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Return x / (|x| + 1e-8), as SCAN and CAMP normalise; a zero vector stays zero, with zero gradient."""
-    return x / (torch.linalg.vector_norm(x, dim=dim, keepdim=True) + EPSILON)
+    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return x / (length + EPSILON)
 
 
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Return x / |x|, as VSE++ normalises: NaN for a zero vector, which ranking then reports."""
-    return x / torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    return x / length
 
 
 def norm_from_square(square: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -1,6 +1,7 @@
 """The scorers exactly as the papers write them, one caption at a time. Slow on purpose.
 
-Every fast form is held against these: they build each context vector, keep no table, and use a caption's true words only.
+Every fast form is held against these: they build each context vector, keep no table, and use a caption's true words
+only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ __all__ = ["camp_plain", "normalize_affinity", "scan_plain"]
 def normalize_affinity(table: Float[Tensor, "..."], norm: str, dim: int) -> Float[Tensor, "..."]:
     """Apply one of SCAN's seven normalisations N(S) along `dim` (released program, `func_attention`).
 
-    The released `l1norm` and `clipped_l1norm` call a helper that does not exist; meant is division by the sum of absolute values.
+    The released `l1norm` and `clipped_l1norm` call a helper that does not exist; meant is division by the sum of
+    absolute values.
     """
     clipped = functional.leaky_relu(table, 0.1) if norm.startswith("clipped") else table
     if norm == "softmax":
@@ -41,7 +43,10 @@ def scan_plain(
     lambda_attention: float,
     lambda_pooling: float,
 ) -> Float[Tensor, "I C"]:
-    """Return SCAN's similarity (Lee et al., ECCV 2018, eq. 1-10): `t2i` words attend to regions, `i2t` regions to words."""
+    """Return SCAN's similarity (Lee et al., ECCV 2018, eq. 1-10).
+
+    In `t2i` words attend to regions, in `i2t` regions attend to words.
+    """
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
         words = caption[:length].expand(len(images), -1, -1)

@@ -1,0 +1,131 @@
+"""`camp-bench run`: train and evaluate models, one record a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from camp_bench.config import Experiment
+    from camp_bench.records import RunRecord
+
+__all__ = ["run"]
+
+
+def run(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="EXPERIMENT.toml", help="All of the options below, from a file.")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Comma-separated, e.g. camp,scan.  [default: vsepp,scan,camp]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="'toy', or a folder in SCAN's layout.  [default: toy]")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Training settings: quick.  [default: quick]")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="E.g. 0,1,2 or 0-4; one run each.  [default: 0]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training captions.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Pairs in a training step.")] = None,
+    warmup_epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Epochs on all negatives before the hardest only.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start; decays in steps.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Of training: fp32 or bf16.  [default: fp32]")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads.  [default: as torch chooses]")] = None,
+    vocab_from: Annotated[
+        str | None, typer.Option(metavar="SPLITS", help="train+dev or train.  [default: train+dev]")
+    ] = None,
+    results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
+) -> None:
+    """Train and evaluate models, one record a run.
+
+    The best epoch is chosen on dev; test is scored once, at the end. Settings that no option gives come from the preset; every one of them can be set in an experiment file,
+    which --dry-run prints for a start.
+    """
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    whole = {
+        "models": models,
+        "data": data,
+        "preset": preset,
+        "seeds": seeds,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "vocab_from": vocab_from,
+        "results": results,
+    }
+    settings = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "warmup_epochs": warmup_epochs,
+        "learning_rate": learning_rate,
+    }
+    given = {name: value for name, value in whole.items() if value is not None}
+    asked = _merge(experiment, given, {name: value for name, value in settings.items() if value is not None})
+    if dry_run:
+        from camp_bench.config import dump_experiment
+        from camp_bench.planning import resolved_experiment
+
+        typer.echo(dump_experiment(resolved_experiment(asked)), nl=False)
+        return
+    _execute(asked)
+
+
+def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -> Experiment:
+    """Return the experiment of the file, or the default one, with the options of the command line over it."""
+    from camp_bench.config import Experiment, override_experiment, parse_models, parse_seeds, read_experiment
+
+    base = Experiment() if path is None else read_experiment(path)
+    if "models" in whole:
+        whole["models"] = parse_models(whole["models"])
+    if "seeds" in whole:
+        whole["seeds"] = parse_seeds(whole["seeds"])
+    return override_experiment(base, whole, settings)
+
+
+def _execute(experiment: Experiment) -> None:
+    from camp_bench.cli.progress import make_reporter
+    from camp_bench.experiment import run_experiment
+
+    finished: list[tuple[Path, RunRecord]] = []
+    try:
+        with make_reporter() as reporter:
+            for run in run_experiment(experiment, reporter, ["camp-bench", *sys.argv[1:]]):
+                finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        _print_results(finished)
+
+
+def _print_results(finished: list[tuple[Path, RunRecord]]) -> None:
+    from rich.console import Console
+
+    from camp_bench.comparison import group_results
+    from camp_bench.tables import results_table, results_title
+
+    console = Console(highlight=False)
+    for group in group_results([record for _, record in finished]):
+        console.print(results_title(group), markup=False)
+        console.print(results_table(group))
+        for note in group.notes:
+            console.print(f"note: {note}", markup=False)
+    for folder, record in finished:
+        rsum = record.evaluation("test").metrics["rsum"]
+        console.print(f"{folder}/record.json  rsum {rsum:.1f}", markup=False, soft_wrap=True)

@@ -1,0 +1,104 @@
+"""From records to rows that may stand side by side: grouped by what was asked, with every difference named."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from camp_bench.records import RunRecord
+
+__all__ = ["ModelRow", "ResultGroup", "group_results"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model under one or more seeds.
+
+    metrics: mean over the seeds, by name, recalls in percent. rsum_sd: sample standard deviation between seeds, None
+    for one seed. run_seconds: mean over the runs.
+    """
+
+    model: str
+    seeds: tuple[int, ...]
+    metrics: dict[str, float]
+    rsum_sd: float | None
+    run_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultGroup:
+    """Models that answered the same task under the same protocol: same captions, images and split.
+
+    notes: what differs all the same between the rows, one sentence each.
+    """
+
+    dataset: str
+    split: str
+    protocol: str
+    images: int
+    captions: int
+    chance_rsum: float
+    rows: tuple[ModelRow, ...]
+    notes: tuple[str, ...]
+
+
+def group_results(records: Sequence[RunRecord], split: str = "test") -> tuple[ResultGroup, ...]:
+    """Return one group for each task and protocol, its rows in the order of the records.
+
+    Raises RecordError where a record has no evaluation of the split.
+    """
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        evaluation = record.evaluation(split)
+        groups.setdefault((evaluation.task_fingerprint, evaluation.protocol), []).append(record)
+    return tuple(_group(members, split) for members in groups.values())
+
+
+def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
+    first = records[0].evaluation(split)
+    by_model: dict[str, list[RunRecord]] = {}
+    for record in records:
+        by_model.setdefault(record.config.model, []).append(record)
+    return ResultGroup(
+        dataset=records[0].dataset.name,
+        split=split,
+        protocol=first.protocol,
+        images=first.images,
+        captions=first.captions,
+        chance_rsum=first.chance_rsum,
+        rows=tuple(_row(model, members, split) for model, members in by_model.items()),
+        notes=_differences(records, split),
+    )
+
+
+def _row(model: str, records: Sequence[RunRecord], split: str) -> ModelRow:
+    metrics = [record.evaluation(split).metrics for record in records]
+    sums = [values["rsum"] for values in metrics]
+    return ModelRow(
+        model=model,
+        seeds=tuple(record.config.seed for record in records),
+        metrics={name: statistics.fmean(values[name] for values in metrics) for name in metrics[0]},
+        rsum_sd=statistics.stdev(sums) if len(sums) > 1 else None,
+        run_seconds=statistics.fmean(_run_seconds(record) for record in records),
+    )
+
+
+def _run_seconds(record: RunRecord) -> float:
+    return sum(sum(item.samples) for item in record.timings if item.name == "run")
+
+
+def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
+    notes = []
+    if len({record.evaluation(split).features_fingerprint for record in records}) > 1:
+        notes.append("the image features differ between these runs")
+    if len({record.dataset.train_fingerprint for record in records}) > 1:
+        notes.append("the training data differ between these runs")
+    if len({record.config.vocab_from for record in records}) > 1:
+        notes.append("some vocabularies come from train+dev and others from train alone")
+    loose = [record.run_id for record in records if not record.deterministic]
+    if loose:
+        notes.append(
+            f"not deterministic: {', '.join(loose)} ({records[0].nondeterministic_reason or 'see the records'})"
+        )
+    return tuple(notes)

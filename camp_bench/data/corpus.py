@@ -1,0 +1,55 @@
+"""A dataset with its captions as tokens: what the runs of one experiment share, made once.
+
+Tokenising takes longer than all else that is done to a caption, so every model and seed takes its word ids from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from camp_bench.data.dataset import Dataset, Split
+from camp_bench.data.vocabulary import Vocabulary, VocabularySource, build_vocabulary, tokenize, unknown_share
+
+__all__ = ["Corpus", "TokenizedSplit"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenizedSplit:
+    """A split with its captions as word ids of one vocabulary, <start> and <end> included."""
+
+    split: Split
+    token_ids: Sequence[Sequence[int]]
+
+
+class Corpus:
+    """The named splits of a dataset, tokenised when first asked for. DataError where a split is missing."""
+
+    def __init__(self, dataset: Dataset, splits: Sequence[str]) -> None:
+        self.dataset = dataset
+        self.splits = {name: dataset.split(name) for name in splits}
+        self._tokens: dict[str, list[list[str]]] = {}
+        self._vocabularies: dict[tuple[str, int], Vocabulary] = {}
+
+    def tokens(self, split: str) -> list[list[str]]:
+        """Return the tokens of every caption of the split."""
+        if split not in self._tokens:
+            self._tokens[split] = [tokenize(caption) for caption in self.splits[split].captions]
+        return self._tokens[split]
+
+    def vocabulary(self, source: VocabularySource, min_count: int) -> Vocabulary:
+        """Return the words that occur `min_count` times in the captions of the splits that `source` names."""
+        key = source, min_count
+        if key not in self._vocabularies:
+            captions = [tokens for split in source.split("+") for tokens in self.tokens(split)]
+            self._vocabularies[key] = build_vocabulary(captions, min_count)
+        return self._vocabularies[key]
+
+    def unknown_shares(self, vocabulary: Vocabulary) -> dict[str, float]:
+        """Return, for each split, the share of its tokens that the vocabulary lacks."""
+        return {name: unknown_share(self.tokens(name), vocabulary) for name in self.splits}
+
+    def encoded(self, split: str, vocabulary: Vocabulary, max_words: int) -> TokenizedSplit:
+        """Return the split with its captions cut to `max_words` tokens, as ids of the vocabulary."""
+        ids = [vocabulary.encode(tokens, max_tokens=max_words) for tokens in self.tokens(split)]
+        return TokenizedSplit(self.splits[split], ids)

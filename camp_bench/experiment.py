@@ -1,0 +1,183 @@
+"""From an experiment to its records: every model and seed under the same splits, one run after the other.
+
+Whatever can be refused is refused before the first step: names, settings, the device, the data with its every
+feature, and a results folder that can't be written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import safetensors.torch
+import torch
+
+from camp_bench.config import Experiment
+from camp_bench.data import open_dataset
+from camp_bench.data.corpus import Corpus
+from camp_bench.data.fingerprints import Fingerprints, fingerprints
+from camp_bench.devices import (
+    describe_device,
+    explained_memory,
+    nondeterminism,
+    peak_device_bytes,
+    strict_numerics,
+)
+from camp_bench.environment import collect_environment, peak_memory_bytes
+from camp_bench.evaluate import evaluate_split
+from camp_bench.models.base import Shape
+from camp_bench.models.registry import build_model
+from camp_bench.planning import RunPlan, plan_runs
+from camp_bench.recording import (
+    dataset_facts,
+    evaluation_record,
+    query_arrays,
+    timings,
+    training_record,
+    vocabulary_facts,
+)
+from camp_bench.records import RunRecord, new_run_folder, write_arrays, write_file, write_record
+from camp_bench.train import Observer, train
+
+__all__ = ["Reporter", "run_experiment"]
+
+SPLITS = ("train", "dev", "test")
+PROTOCOL = "full"
+"""All images of a split against all its captions."""
+
+QUERIES, WEIGHTS, VOCABULARY = "queries_test.npz", "weights.safetensors", "vocabulary.json"
+OUT_OF_MEMORY = "lower --batch-size, or tile_images and tile_captions in an experiment file"
+
+
+@runtime_checkable
+class Reporter(Observer, Protocol):
+    """An observer of the training that hears of what is around it too."""
+
+    def on_stage(self, text: str) -> None: ...
+
+    def on_run(self, plan: RunPlan, number: int, total: int) -> None: ...
+
+    def on_record(self, folder: Path, record: RunRecord) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What all runs of an experiment share. fingerprints: of each split that is evaluated."""
+
+    corpus: Corpus
+    fingerprints: Mapping[str, Fingerprints]
+    command: tuple[str, ...]
+
+
+def run_experiment(
+    experiment: Experiment, reporter: Reporter, command: Sequence[str] = ()
+) -> Iterator[tuple[Path, RunRecord]]:
+    """Train and evaluate every run of an experiment; yields the folder and record of each once it is on disk.
+
+    command: the words that started it, for the record. Raises CampBenchError; what was yielded before stays.
+    """
+    plans = plan_runs(experiment)
+    if experiment.threads:
+        torch.set_num_threads(experiment.threads)
+    reporter.on_stage(f"reading {experiment.data}")
+    corpus = Corpus(open_dataset(experiment.data), SPLITS)
+    prints = {split: fingerprints(corpus.dataset, split) for split in SPLITS[1:]}
+    reporter.on_stage("splitting captions into words")
+    for split in SPLITS:
+        corpus.tokens(split)
+    material = _Material(corpus, prints, tuple(command))
+    for number, plan in enumerate(plans, start=1):
+        reporter.on_run(plan, number, len(plans))
+        started = dt.datetime.now(dt.UTC)
+        run_id = _free_id(Path(experiment.results), plan, corpus.dataset.name, started)
+        with new_run_folder(Path(experiment.results), run_id) as folder, explained_memory(OUT_OF_MEMORY):
+            record = _run(plan, material, folder, run_id, started, reporter)
+        final = Path(experiment.results) / run_id
+        reporter.on_record(final, record)
+        yield final, record
+
+
+def _run(
+    plan: RunPlan, material: _Material, folder: Path, run_id: str, started: dt.datetime, reporter: Reporter
+) -> RunRecord:
+    """Do one run and fill its folder."""
+    clock = time.perf_counter()
+    config, corpus, device = plan.config, material.corpus, torch.device(plan.config.device)
+    vocabulary = corpus.vocabulary(config.vocab_from, config.settings.min_count)
+    splits = {name: corpus.encoded(name, vocabulary, config.settings.max_words) for name in SPLITS}
+    train_split = splits["train"].split
+    shape = Shape(vocabulary_size=len(vocabulary), feature_size=train_split.feature_size)
+    model = build_model(plan.variant, config.settings, plan.options, shape, config.seed).to(device)
+    peak_device_bytes(device)  # so that what earlier runs took is not this one's
+    with strict_numerics(device), nondeterminism() as reasons:
+        trained = train(
+            model,
+            splits["train"],
+            splits["dev"],
+            seed=config.seed,
+            device=device,
+            precision=config.precision,
+            observer=reporter,
+        )
+        test = evaluate_split(
+            model,
+            splits["test"].split,
+            splits["test"].token_ids,
+            device,
+            on_tile=lambda done, total: reporter.on_tile("test", done, total),
+        )
+    if device.type == "mps":
+        reasons.append("the mps device has no deterministic mode")
+    files = {
+        WEIGHTS: write_file(folder / WEIGHTS, safetensors.torch.save(trained.weights)),
+        VOCABULARY: write_file(folder / VOCABULARY, vocabulary.to_json().encode()),
+        QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
+    }
+    evaluations = (
+        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], PROTOCOL, config.settings),
+        evaluation_record(
+            test, splits["test"].split, material.fingerprints["test"], PROTOCOL, config.settings, queries=QUERIES
+        ),
+    )
+    record = RunRecord(
+        run_id=run_id,
+        created=started.isoformat(timespec="seconds"),
+        command=material.command,
+        config=config,
+        deterministic=not reasons,
+        nondeterministic_reason=reasons[0] if reasons else None,
+        environment=collect_environment(
+            device=str(device), device_name=describe_device(device), threads=torch.get_num_threads()
+        ),
+        dataset=dataset_facts(corpus, material.fingerprints["test"].train),
+        vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count),
+        training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
+        evaluations=evaluations,
+        timings=timings(
+            trained,
+            test,
+            run_seconds=time.perf_counter() - clock,
+            process_bytes=peak_memory_bytes(),
+            device_bytes=peak_device_bytes(device),
+        ),
+        weights_sha256=files[WEIGHTS],
+        files=files,
+    )
+    write_record(folder, record)
+    return record
+
+
+def _free_id(results: Path, plan: RunPlan, dataset: str, started: dt.datetime) -> str:
+    """Return `YYYYmmdd-HHMMSS-model-dataset-sSEED`, numbered where that is taken."""
+    words = [started.strftime("%Y%m%d-%H%M%S"), plan.config.model, dataset, f"s{plan.config.seed}"]
+    wanted = re.sub(r"[^\w.-]+", "-", "-".join(words), flags=re.ASCII)
+    number, free = 1, wanted
+    while (results / free).exists():
+        number += 1
+        free = f"{wanted}-{number}"
+    return free
