@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from camp_bench.records import RunRecord
 
-__all__ = ["ModelRow", "ResultGroup", "group_results"]
+__all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +16,13 @@ class ModelRow:
     """One model under one or more seeds.
 
     metrics: mean over the seeds, by name, recalls in percent. rsum_sd: sample standard deviation between seeds, None
-    for one seed. run_seconds: mean over the runs.
+    for one seed.
     """
 
     model: str
     seeds: tuple[int, ...]
     metrics: dict[str, float]
     rsum_sd: float | None
-    run_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,11 @@ def _row(model: str, records: Sequence[RunRecord], split: str) -> ModelRow:
         seeds=tuple(record.config.seed for record in records),
         metrics={name: statistics.fmean(values[name] for values in metrics) for name in metrics[0]},
         rsum_sd=statistics.stdev(sums) if len(sums) > 1 else None,
-        run_seconds=statistics.fmean(_run_seconds(record) for record in records),
     )
 
 
-def _run_seconds(record: RunRecord) -> float:
+def run_seconds(record: RunRecord) -> float:
+    """Return how long a run took, training and evaluation together."""
     return sum(sum(item.samples) for item in record.timings if item.name == "run")
 
 
@@ -96,9 +95,9 @@ def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         notes.append("the training data differ between these runs")
     if len({record.config.vocab_from for record in records}) > 1:
         notes.append("some vocabularies come from train+dev and others from train alone")
-    loose = [record.run_id for record in records if not record.deterministic]
-    if loose:
-        notes.append(
-            f"not deterministic: {', '.join(loose)} ({records[0].nondeterministic_reason or 'see the records'})"
-        )
+    notes.extend(
+        f"{record.run_id} is not deterministic: {record.nondeterministic_reason}"
+        for record in records
+        if not record.deterministic
+    )
     return tuple(notes)

@@ -42,7 +42,7 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def strict_numerics(device: torch.device) -> Iterator[None]:
-    """Make float32 mean float32 (no TF32 anywhere) and kernels deterministic where the device has them; restore after."""
+    """Make float32 mean float32 (no TF32 anywhere) and kernels deterministic where they can be; restore both after."""
     # cuBLAS is deterministic only with it, and reads it at its first use
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -62,13 +62,11 @@ def strict_numerics(device: torch.device) -> Iterator[None]:
 
 
 def _precision_settings() -> tuple[Any, ...]:
-    """Return whatever holds a float32 precision, the general one first: the others follow it unless set on their own.
-
-    (Any: torch declares no types for them.)
-    """
-    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
-    matmul = (torch.backends.cuda.matmul, mkldnn.matmul)
-    return torch.backends, cudnn, cudnn.conv, cudnn.rnn, mkldnn, mkldnn.conv, mkldnn.rnn, *matmul
+    """Return all that hold a float32 precision, the general one first: the others follow it unless set themselves."""
+    backends: Any = torch.backends  # torch declares no types for these attributes
+    cudnn, mkldnn = backends.cudnn, backends.mkldnn
+    parts = (cudnn, cudnn.conv, cudnn.rnn, mkldnn, mkldnn.conv, mkldnn.rnn, mkldnn.matmul)
+    return backends, *parts, backends.cuda.matmul
 
 
 @contextmanager

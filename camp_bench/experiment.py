@@ -41,7 +41,7 @@ from camp_bench.recording import (
     training_record,
     vocabulary_facts,
 )
-from camp_bench.records import RunRecord, new_run_folder, write_arrays, write_file, write_record
+from camp_bench.records import RunRecord, new_run_folder, require_writable, write_arrays, write_file, write_record
 from camp_bench.train import Observer, train
 
 __all__ = ["Reporter", "run_experiment"]
@@ -82,6 +82,8 @@ def run_experiment(
     command: the words that started it, for the record. Raises CampBenchError; what was yielded before stays.
     """
     plans = plan_runs(experiment)
+    results = Path(experiment.results)
+    require_writable(results)
     if experiment.threads:
         torch.set_num_threads(experiment.threads)
     reporter.on_stage(f"reading {experiment.data}")
@@ -94,12 +96,11 @@ def run_experiment(
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
-        run_id = _free_id(Path(experiment.results), plan, corpus.dataset.name, started)
-        with new_run_folder(Path(experiment.results), run_id) as folder, explained_memory(OUT_OF_MEMORY):
+        run_id = _free_id(results, plan, corpus.dataset.name, started)
+        with new_run_folder(results, run_id) as folder, explained_memory(OUT_OF_MEMORY):
             record = _run(plan, material, folder, run_id, started, reporter)
-        final = Path(experiment.results) / run_id
-        reporter.on_record(final, record)
-        yield final, record
+        reporter.on_record(results / run_id, record)
+        yield results / run_id, record
 
 
 def _run(

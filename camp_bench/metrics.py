@@ -22,7 +22,7 @@ Counts = npt.NDArray[np.integer[Any]]
 def hit_at(k: int, b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
     """Return the probability, a query, that a positive is among the first k when ties are ordered at random.
 
-    0 if k <= b; 1 if k - b > n; else 1 - C(n, k - b) / C(n + p, k - b).
+    0 if k <= b or p = 0; 1 if k - b > n; else 1 - C(n, k - b) / C(n + p, k - b).
     """
     above, tied, own = (np.asarray(counts, dtype=np.float64) for counts in (b, n, p))
     places = k - above  # places left for the tied group
@@ -30,7 +30,7 @@ def hit_at(k: int, b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:
     for taken in range(k):  # the next place goes to one of the n - taken negatives that are left of the tied group
         left = np.maximum(tied - taken, 0)
         miss = np.where(taken < places, miss * left / np.maximum(left + own, 1), miss)
-    return np.asarray(1.0 - miss, dtype=np.float64)
+    return np.asarray(np.where(own > 0, 1.0 - miss, 0.0), dtype=np.float64)
 
 
 def expected_rank(b: Counts, n: Counts, p: Counts) -> npt.NDArray[np.float64]:

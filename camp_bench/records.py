@@ -41,6 +41,7 @@ __all__ = [
     "new_run_folder",
     "read_arrays",
     "read_record",
+    "require_writable",
     "write_arrays",
     "write_file",
     "write_record",
@@ -173,6 +174,16 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
         raise RecordError(f"{self.run_id}: no evaluation of split '{split}'")
 
 
+def require_writable(results: Path) -> None:
+    """Make the folder of results where it is missing; OutputError where nothing can be written into it."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise _unwritable(results, error) from None
+
+
 @contextmanager
 def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
     """Yield an empty hidden folder that becomes `results/run_id` when the block ends well, and vanishes otherwise.
@@ -182,8 +193,8 @@ def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
     final = results / run_id
     if final.exists():
         raise OutputError(f"{final}: exists already; records are never overwritten")
+    require_writable(results)
     try:
-        results.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=results))
     except OSError as error:
         raise _unwritable(results, error) from None
@@ -264,7 +275,7 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: can't be written ({error.strerror or error}); free it or pass --results DIR")
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or pass --results DIR")
 
 
 def _require_finite(value: Any, where: str) -> None:

@@ -22,22 +22,26 @@ def results_title(group: ResultGroup) -> str:
 
 
 def results_table(group: ResultGroup) -> Table:
-    """Return one line a model: recalls in percent, MedR, rsum; the best of each column bold where there are several."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    """Return one line a model: recalls in percent, MedR and rsum, means where there are several seeds, best values bold.
+
+    sd: of the rsum between seeds.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # 80 columns wide at most
     several = any(len(row.seeds) > 1 for row in group.rows)
     table.add_column("model", overflow="fold")
     table.add_column("seeds" if several else "seed", justify="right")
     for metric in METRICS:
         table.add_column(metric.replace(".", "\n"), justify="right", no_wrap=True)
     table.add_column("rsum", justify="right", no_wrap=True, style="cyan")
-    table.add_column("time", justify="right", no_wrap=True)
+    if several:
+        table.add_column("sd", justify="right", no_wrap=True)
     best = {metric: _best(group, metric) for metric in (*METRICS, "rsum")}
     for row in group.rows:
         cells = [_cell(row.metrics[metric], metric, best[metric]) for metric in METRICS]
-        spread = "" if row.rsum_sd is None else f" ±{row.rsum_sd:.1f}"
-        rsum = _cell(row.metrics["rsum"], "rsum", best["rsum"]) + spread
-        seeds = f"{len(row.seeds)}" if several else f"{row.seeds[0]}"
-        table.add_row(row.model, seeds, *cells, rsum, format_duration(row.run_seconds))
+        cells.append(_cell(row.metrics["rsum"], "rsum", best["rsum"]))
+        if several:
+            cells.append("" if row.rsum_sd is None else f"{row.rsum_sd:.1f}")
+        table.add_row(row.model, f"{len(row.seeds)}" if several else f"{row.seeds[0]}", *cells)
     return table
 
 

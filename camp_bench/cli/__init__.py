@@ -21,16 +21,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(no_args_is_help=False)(run)
+app.command()(run)
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"camp-bench {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -44,8 +44,9 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. arguments: instead of those the process was started with."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="camp-bench", standalone_mode=False)
+        code = app(args=given or ["--help"], prog_name="camp-bench", standalone_mode=False)
     except CampBenchError as error:
         return _refuse(str(error))
     except typer.TyperException as error:

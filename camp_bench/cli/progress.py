@@ -34,13 +34,12 @@ class Pace:
 
     def step(self, epoch: int, step: int, steps: int, pairs: int) -> None:
         """Count one training step of `pairs` pairs."""
-        if step == 1:
-            self._pairs, self._epoch_start = 0, time.perf_counter()
         self._pairs += pairs
         self._done = epoch - 1 + step / steps
 
     def epoch(self, log: EpochLog) -> None:
-        """Count a finished epoch."""
+        """Count a finished epoch; the next one starts now."""
+        self._pairs, self._epoch_start = 0, time.perf_counter()
         self._train_seconds.append(log.train_seconds)
         if log.dev_seconds is not None:
             self._dev_seconds.append(log.dev_seconds)

@@ -52,8 +52,8 @@ def run(
 ) -> None:
     """Train and evaluate models, one record a run.
 
-    The best epoch is chosen on dev; test is scored once, at the end. Settings that no option gives come from the preset; every one of them can be set in an experiment file,
-    which --dry-run prints for a start.
+    The best epoch is chosen on dev; test is scored once, at the end. Settings that no option gives come from the
+    preset; every one of them can be set in an experiment file, which --dry-run prints for a start.
     """
     from camp_bench.runtime import prepare_process
 
@@ -117,8 +117,8 @@ def _execute(experiment: Experiment) -> None:
 def _print_results(finished: list[tuple[Path, RunRecord]]) -> None:
     from rich.console import Console
 
-    from camp_bench.comparison import group_results
-    from camp_bench.tables import results_table, results_title
+    from camp_bench.comparison import group_results, run_seconds
+    from camp_bench.tables import format_duration, results_table, results_title
 
     console = Console(highlight=False)
     for group in group_results([record for _, record in finished]):
@@ -127,5 +127,5 @@ def _print_results(finished: list[tuple[Path, RunRecord]]) -> None:
         for note in group.notes:
             console.print(f"note: {note}", markup=False)
     for folder, record in finished:
-        rsum = record.evaluation("test").metrics["rsum"]
-        console.print(f"{folder}/record.json  rsum {rsum:.1f}", markup=False, soft_wrap=True)
+        rsum, seconds = record.evaluation("test").metrics["rsum"], format_duration(run_seconds(record))
+        console.print(f"{folder}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)

@@ -16,7 +16,7 @@ EPSILON = 1e-8
 def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Return x / (|x| + 1e-8), as SCAN and CAMP normalise; a zero vector stays zero, with zero gradient."""
     length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
-    return x / (length + EPSILON)
+    return x / (length + EPSILON).masked_fill(length == 0, torch.inf)  # by 1e-8 alone, the gradient would be 1e8
 
 
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:

@@ -1,0 +1,113 @@
+"""Small things that several tests build on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from camp_bench.config import RunConfig, Settings
+from camp_bench.records import (
+    DatasetFacts,
+    Environment,
+    EvaluationRecord,
+    Measurement,
+    RunRecord,
+    TrainingRecord,
+    VocabularyFacts,
+)
+
+SETTINGS = Settings(
+    dim=8,
+    word_dim=6,
+    epochs=2,
+    warmup_epochs=1,
+    batch_size=8,
+    optimizer="adam",
+    learning_rate=0.01,
+    momentum=0.0,
+    weight_decay=0.0,
+    decay_epochs=(),
+    clip_norm=2.0,
+    margin=0.2,
+    min_count=1,
+    max_words=47,
+    validate_every=1,
+    tile_images=4,
+    tile_captions=10,
+)
+
+METRICS = {f"{way}.{name}": 10.0 for way in ("i2t", "t2i") for name in ("R@1", "R@5", "R@10", "MedR", "MeanR")}
+
+TINY = "toy:train=12,dev=4,test=5,regions=8,feature_size=16"
+"""Toy data on which an epoch takes no time."""
+
+
+def example_record(
+    *, model: str = "vsepp", seed: int = 0, rsum: float = 60.0, task: str = "task", **changes: Any
+) -> RunRecord:
+    """Return a record in which only the arguments matter."""
+    config = RunConfig(
+        model=model,
+        seed=seed,
+        data="toy",
+        vocab_from="train+dev",
+        preset="quick",
+        device="cpu",
+        precision="fp32",
+        settings=SETTINGS,
+        options={},
+    )
+    test = EvaluationRecord(
+        split="test",
+        protocol="full",
+        images=500,
+        captions=2500,
+        task_fingerprint=task,
+        features_fingerprint="features",
+        tile_images=4,
+        tile_captions=10,
+        metrics=METRICS | {"rsum": rsum},
+        chance_rsum=6.4,
+        queries=None,
+    )
+    environment = Environment(
+        camp_bench="0.1.0",
+        commit=None,
+        python="3.11",
+        packages={},
+        system="Linux",
+        processor="some",
+        cores=2,
+        memory_bytes=1,
+        device="cpu",
+        device_name="",
+        threads=1,
+        variables={},
+    )
+    dataset = DatasetFacts(
+        name="toy",
+        source="toy",
+        images={"test": 500},
+        captions={"test": 2500},
+        stored={"test": "once"},
+        regions=36,
+        feature_size=128,
+        train_fingerprint="train",
+    )
+    record = RunRecord(
+        run_id=f"{model}-s{seed}",
+        created="2026-01-01T00:00:00+00:00",
+        command=("camp-bench", "run"),
+        config=config,
+        deterministic=True,
+        environment=environment,
+        dataset=dataset,
+        vocabulary=VocabularyFacts(source="train+dev", tokenizer="t", min_count=4, size=9, unknown_share={"test": 0.5}),
+        training=TrainingRecord(steps=1, pairs_seen=8, best_epoch=1, parameters=3, epochs=()),
+        evaluations=(test,),
+        timings=(Measurement(name="run", unit="s", samples=(65.0,)),),
+        weights_sha256="0" * 64,
+        files={},
+    )
+    return msgspec.structs.replace(record, **changes)

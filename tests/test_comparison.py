@@ -1,0 +1,58 @@
+"""Records side by side: grouped by task, means over seeds, differences named."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from examples import example_record
+
+from camp_bench.comparison import group_results, run_seconds
+from camp_bench.errors import RecordError
+
+
+def test_seeds_of_a_model_make_one_row_with_mean_and_sample_deviation() -> None:
+    records = [example_record(seed=seed, rsum=rsum) for seed, rsum in ((0, 58.0), (1, 60.0), (2, 62.0))]
+    (group,) = group_results(records)
+    (row,) = group.rows
+    assert row.seeds == (0, 1, 2)
+    assert row.metrics["rsum"] == pytest.approx(60.0)
+    assert row.rsum_sd == pytest.approx(2.0)
+
+
+def test_one_seed_has_no_deviation() -> None:
+    (group,) = group_results([example_record()])
+    assert group.rows[0].rsum_sd is None
+
+
+def test_tasks_are_never_mixed() -> None:
+    groups = group_results([example_record(), example_record(model="camp", task="other")])
+    assert [[row.model for row in group.rows] for group in groups] == [["vsepp"], ["camp"]]
+
+
+def test_equal_inputs_give_no_notes_and_unequal_ones_are_named() -> None:
+    record = example_record()
+    assert group_results([record, example_record(model="camp")])[0].notes == ()
+    features = msgspec.structs.replace(record.evaluations[0], features_fingerprint="others")
+    dataset = msgspec.structs.replace(record.dataset, train_fingerprint="others")
+    config = msgspec.structs.replace(record.config, model="camp", vocab_from="train")
+    other = msgspec.structs.replace(record, evaluations=(features,), dataset=dataset, config=config)
+    notes = " ".join(group_results([record, other])[0].notes)
+    assert "features differ" in notes
+    assert "training data differ" in notes
+    assert "train alone" in notes
+
+
+def test_run_that_is_not_deterministic_is_named_with_its_own_reason() -> None:
+    loose = example_record(model="camp", deterministic=False, nondeterministic_reason="index_add has no such kernel")
+    (note,) = group_results([example_record(), loose])[0].notes
+    assert "camp-s0" in note
+    assert "index_add has no such kernel" in note
+
+
+def test_run_seconds_are_those_of_the_whole_run() -> None:
+    assert run_seconds(example_record()) == 65.0
+
+
+def test_record_without_the_split_is_refused() -> None:
+    with pytest.raises(RecordError, match="no evaluation of split 'dev'"):
+        group_results([example_record()], split="dev")

@@ -1,0 +1,170 @@
+"""Experiments: what is accepted, what is refused and in which words; what is written reads the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from camp_bench.config import (
+    Experiment,
+    Settings,
+    check_experiment,
+    dump_experiment,
+    override_experiment,
+    parse_experiment,
+    parse_models,
+    parse_seeds,
+    read_experiment,
+    resolve_settings,
+)
+from camp_bench.errors import ConfigError
+
+BASE = Settings(
+    dim=8,
+    word_dim=4,
+    epochs=3,
+    warmup_epochs=1,
+    batch_size=4,
+    optimizer="adam",
+    learning_rate=0.01,
+    momentum=0.0,
+    weight_decay=0.0,
+    decay_epochs=(2,),
+    clip_norm=2.0,
+    margin=0.2,
+    min_count=1,
+    max_words=47,
+    validate_every=1,
+    tile_images=4,
+    tile_captions=8,
+)
+
+
+def test_later_overrides_win() -> None:
+    settings = resolve_settings(BASE, {"epochs": 5, "dim": 16}, {"epochs": 7})
+    assert (settings.epochs, settings.dim, settings.batch_size) == (7, 16, 4)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"epochs": 0}, "epochs: got 0, expected 1 or more"),
+        ({"dim": -1}, "dim: got -1, expected 1 or more"),
+        ({"batch_size": 1}, "batch_size: got 1, expected 2 or more"),
+        ({"warmup_epochs": -1}, "warmup_epochs: got -1, expected a number of 0 or more"),
+        ({"learning_rate": 0.0}, "learning_rate: got 0.0, expected a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: got nan"),
+        ({"margin": float("inf")}, "margin: got inf"),
+        ({"decay_epochs": [3, 2]}, "decay_epochs: got (3, 2), expected rising epochs"),
+        ({"decay_epochs": [0]}, "decay_epochs: got (0,), expected rising epochs"),
+        ({"epochs": "3"}, "epochs: expected `int`, got `str`"),
+        ({"epochs": 3.5}, "epochs: expected `int`, got `float`"),
+        ({"optimizer": "adamw"}, "optimizer: got 'adamw', expected adam or sgd (did you mean 'adam'?)"),
+        ({"learning_rat": 1}, "unknown key 'learning_rat' (did you mean 'learning_rate'?)"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(override: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_settings(BASE, override)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0", (0,)), ("0,1,2", (0, 1, 2)), ("3-5", (3, 4, 5)), (" 7 , 1-2", (7, 1, 2))]
+)
+def test_seeds_are_numbers_and_ranges(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "1,,2", "-1", "1.5", "0,0", "0-2,1", "5-3", "0-99999999", "4294967296", "٣-", "1e3"]
+)
+def test_nonsense_seeds_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="seeds"):
+        parse_seeds(text)
+
+
+def test_models_are_split_at_commas() -> None:
+    assert parse_models("camp, scan:t2i-lse,") == ("camp", "scan:t2i-lse")
+
+
+@pytest.mark.parametrize("text", ["", " , ", "camp,camp"])
+def test_no_models_or_the_same_twice_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="models"):
+        parse_models(text)
+
+
+@given(
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True),
+    data=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    margin=st.floats(0, 1),
+    precision=st.sampled_from(["fp32", "bf16"]),
+)
+def test_experiment_survives_toml(seeds: list[int], data: str, margin: float, precision: Any) -> None:
+    written = Experiment(
+        models=("camp", "scan:i2t-avg"),
+        seeds=tuple(seeds),
+        data=data,
+        precision=precision,
+        settings={"margin": margin},
+        model={"scan:i2t-avg": {"decay_epochs": [1, 2], "norm": "softmax"}},
+    )
+    assert parse_experiment(dump_experiment(written).encode()) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('models = ["camp"', "not valid TOML"),
+        ("models = 'camp'", "models: expected `array`, got `str`"),
+        ("seeds = [-1]", "seeds: got -1, expected whole numbers from 0"),
+        ("seeds = []", "seeds: none given"),
+        ("model.scan.epochs = 1\nmodels = ['camp', 'scann']", "[model.scan]: not among the models to run"),
+        ("preset = 'quik'", "preset: got 'quik', expected one of quick (did you mean 'quick'?)"),
+        ("precision = 'fp64'", "precision: got 'fp64', expected fp32 or bf16"),
+        ("vocab_from = 'test'", "vocab_from: got 'test', expected train+dev or train"),
+        ("threads = -2", "threads: got -2"),
+        ("modles = ['camp']", "unknown key 'modles' (did you mean 'models'?)"),
+    ],
+)
+def test_experiment_files_with_mistakes_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_experiment(file)
+    assert str(caught.value).startswith(f"{file}: ") or message.startswith(("seeds", "[model", "preset", "threads"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_experiment_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "mine.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mine\.toml"):
+        read_experiment(file)
+
+
+def test_command_line_wins_over_file_and_over_a_models_own_table() -> None:
+    base = Experiment(
+        models=("camp", "scan"), settings={"epochs": 2, "dim": 8}, model={"camp": {"epochs": 3, "margin": 0.1}}
+    )
+    merged = override_experiment(base, {"data": "elsewhere"}, {"epochs": 9})
+    assert merged.data == "elsewhere"
+    assert merged.settings == {"epochs": 9, "dim": 8}
+    assert merged.model == {"camp": {"margin": 0.1}}
+    assert base.model == {"camp": {"epochs": 3, "margin": 0.1}}
+
+
+def test_tables_of_models_that_are_no_longer_asked_for_are_left_out() -> None:
+    base = Experiment(models=("camp", "scan"), model={"camp": {"epochs": 3}, "scan": {"epochs": 4}})
+    assert override_experiment(base, {"models": ("scan",)}, {}).model == {"scan": {"epochs": 4}}
+
+
+def test_default_experiment_makes_sense() -> None:
+    assert check_experiment(Experiment()) == Experiment()

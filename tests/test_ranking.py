@@ -1,0 +1,284 @@
+"""Ranks from tiles, against a sort of the whole matrix, whatever the tiles, the ties and the repeated captions."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from camp_bench.errors import NumericError
+from camp_bench.metrics import chance_metrics, retrieval_metrics
+from camp_bench.ranking import TOP, Ranks, TileGrid, build_grid, rank_matrix, rank_tiles
+
+Ints = npt.NDArray[np.int64]
+Scorer = Callable[[int, int], Tensor]
+
+
+def tiles_of(matrix: Tensor, grid: TileGrid) -> Scorer:
+    """Return the function that cuts the grid's tiles out of a matrix of all images and captions."""
+
+    def score(i: int, t: int) -> Tensor:
+        rows = grid.image_tiles[i]
+        return matrix[rows.start : rows.stop][:, torch.from_numpy(grid.caption_tiles[t])].clone()
+
+    return score
+
+
+def sorted_ranks(scores: list[list[float]], positives: list[set[int]]) -> list[tuple[int, int, int, list[int]]]:
+    """Return (b, n, p, candidates best first) of each query by sorting all its candidates."""
+    found = []
+    for row, own in zip(scores, positives, strict=True):
+        order = sorted(range(len(row)), key=lambda c, row=row: (-row[c], c))  # type: ignore[misc]
+        best = row[next(c for c in order if c in own)]
+        above = order[: next(place for place, c in enumerate(order) if row[c] == best)]
+        tied = [c for c in order if row[c] == best]
+        found.append((len(above), len([c for c in tied if c not in own]), len([c for c in tied if c in own]), order))
+    return found
+
+
+def assert_ranks(ranks: Ranks, matrix: Tensor, image_of: Ints) -> None:
+    """Hold ranks of both directions against the sorted matrix, counts and top lists."""
+    owner = image_of.tolist()
+    own = [{c for c, image in enumerate(owner) if image == i} for i in range(len(matrix))]
+    for direction, scores, positives in (
+        (ranks.i2t, matrix, own),
+        (ranks.t2i, matrix.T, [{image} for image in owner]),
+    ):
+        rows = scores.tolist()
+        expected = sorted_ranks(rows, positives)
+        for name, place in (("b", 0), ("n", 1), ("p", 2)):
+            assert getattr(direction, name).tolist() == [row[place] for row in expected], name
+        assert direction.top_ids.tolist() == [order[:TOP] for *_, order in expected]
+        best = [[row[c] for c in order[:TOP]] for row, (*_, order) in zip(rows, expected, strict=True)]
+        assert direction.top_scores.tolist() == best
+
+
+@dataclass
+class Case:
+    """Images, captions (some of the same text), tile sizes, and scores that are small whole numbers."""
+
+    image_of: Ints
+    texts: list[int]
+    lengths: Ints
+    tile_images: int
+    tile_captions: int
+    matrix: Tensor
+
+    def grid(self) -> TileGrid:
+        return build_grid(
+            self.image_of,
+            len(self.matrix),
+            tile_images=self.tile_images,
+            tile_captions=self.tile_captions,
+            lengths=self.lengths,
+            texts=self.texts,
+        )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    captions_of = draw(st.lists(st.integers(1, 4), min_size=1, max_size=7))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    image_of = np.repeat(np.arange(len(captions_of), dtype=np.int64), captions_of)
+    if draw(st.booleans()):
+        image_of = rng.permutation(image_of)
+    texts = rng.integers(0, draw(st.sampled_from([2, len(image_of), 1000])), len(image_of))
+    values = rng.integers(-draw(st.integers(0, 9)), 3, (len(captions_of), 1000)).astype(np.float32)
+    return Case(
+        image_of,
+        texts.tolist(),
+        texts % 5 + 2,  # captions of one text are equally long
+        draw(st.integers(1, 8)),
+        draw(st.integers(1, 9)),
+        torch.from_numpy(values[:, texts]),
+    )
+
+
+class TestRanks:
+    @given(cases())
+    def test_equal_a_full_sort_whatever_the_tiles(self, case: Case) -> None:
+        grid = case.grid()
+        assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid)), case.matrix, case.image_of)
+
+    @given(cases())
+    def test_of_a_matrix_equal_a_full_sort(self, case: Case) -> None:
+        assert_ranks(rank_matrix(case.matrix, case.image_of), case.matrix, case.image_of)
+
+    @given(cases())
+    def test_each_tile_is_asked_for_exactly_once(self, case: Case) -> None:
+        grid = case.grid()
+        cut = tiles_of(case.matrix, grid)
+        asked: list[tuple[int, int]] = []
+        told: list[tuple[int, int]] = []
+
+        def score(i: int, t: int) -> Tensor:
+            asked.append((i, t))
+            return cut(i, t)
+
+        rank_tiles(grid, score, on_tile=lambda done, total: told.append((done, total)))
+        every = [(i, t) for i in range(len(grid.image_tiles)) for t in range(len(grid.caption_tiles))]
+        assert sorted(asked) == every
+        assert told == [(done, len(every)) for done in range(1, len(every) + 1)]
+
+    def test_by_hand(self) -> None:
+        image_of = np.array([0, 0, 1, 1])
+        matrix = torch.tensor([[0.5, 0.7, 0.9, 0.7], [0.5, 0.1, 0.2, 0.2]])
+        ranks = rank_matrix(matrix, image_of)
+        # image 0: best own 0.7, one above, one tied; image 1: best own 0.2 twice, one above
+        assert [x.tolist() for x in ranks.i2t.counts] == [[1, 1], [1, 0], [1, 2]]
+        # captions: 0 ties with image 1, 1 wins, 2 and 3 lose to image 0
+        assert [x.tolist() for x in ranks.t2i.counts] == [[0, 0, 1, 1], [1, 0, 0, 0], [1, 1, 1, 1]]
+        assert ranks.i2t.top_ids.tolist() == [[2, 1, 3, 0], [0, 2, 3, 1]]
+        assert ranks.t2i.top_ids.tolist() == [[0, 1], [0, 1], [0, 1], [0, 1]]
+
+    def test_a_constant_scorer_gets_chance(self) -> None:
+        image_of = np.repeat(np.arange(9), 5)
+        grid = build_grid(image_of, 9, tile_images=2, tile_captions=7)
+        ranks = rank_tiles(grid, tiles_of(torch.full((9, 45), 0.25), grid))
+        assert retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts) == chance_metrics(image_of, 9)
+
+    def test_differences_below_float32_count_in_double(self) -> None:
+        matrix = torch.tensor([[1.0, 1.0 + 1e-12], [0.0, 1.0]], dtype=torch.float64)
+        ranks = rank_matrix(matrix, np.array([0, 1]))
+        assert [x.tolist() for x in ranks.i2t.counts] == [[1, 0], [0, 0], [1, 1]]
+        assert [x.tolist() for x in ranks.t2i.counts] == [[0, 1], [0, 0], [1, 1]]
+
+    def test_an_image_without_captions_is_behind_everything(self) -> None:
+        """It stays in the denominator: no positive, so never a hit."""
+        matrix = torch.tensor([[0.9, 0.8], [0.1, 0.2], [0.5, 0.3]])
+        ranks = rank_matrix(matrix, np.array([0, 2]))
+        assert [x.tolist() for x in ranks.i2t.counts] == [[0, 2, 1], [0, 0, 0], [1, 0, 1]]
+        assert retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)["i2t.R@10"] == pytest.approx(200 / 3)
+
+    def test_infinite_scores_have_ranks(self) -> None:
+        inf = torch.inf
+        matrix = torch.tensor([[-inf, inf, 0.0], [-inf, -inf, 1.0], [inf, 2.0, -inf]])
+        assert_ranks(rank_matrix(matrix, np.array([0, 1, 2])), matrix, np.array([0, 1, 2]))
+
+    @pytest.mark.parametrize(("image", "caption"), [(4, 9), (4, 1), (0, 0), (5, 2)])
+    def test_nan_is_named_with_image_and_caption(self, image: int, caption: int) -> None:
+        matrix = torch.zeros(6, 12)
+        matrix[image, caption] = torch.nan
+        grid = build_grid(np.arange(12) // 2, 6, tile_images=2, tile_captions=3)
+        with pytest.raises(NumericError, match=rf"NaN for image {image} and caption {caption} .*learning rate"):
+            rank_tiles(grid, tiles_of(matrix, grid))
+
+    def test_nan_of_a_repeated_caption_names_the_first_of_its_text(self) -> None:
+        matrix = torch.zeros(2, 3)
+        matrix[1, 0] = matrix[1, 2] = torch.nan
+        grid = build_grid(np.array([0, 0, 1]), 2, tile_images=1, tile_captions=3, texts=["a", "b", "a"])
+        with pytest.raises(NumericError, match="image 1 and caption 0 "):
+            rank_tiles(grid, tiles_of(matrix, grid))
+
+
+class TestTopLists:
+    def test_hold_the_best_100(self) -> None:
+        generator = torch.Generator().manual_seed(3)
+        matrix = torch.randint(-20, 20, (7, 140), generator=generator).float()
+        image_of = np.repeat(np.arange(7), 20)
+        grid = build_grid(image_of, 7, tile_images=3, tile_captions=9)
+        ranks = rank_tiles(grid, tiles_of(matrix, grid))
+        assert ranks.i2t.top_ids.shape == ranks.i2t.top_scores.shape == (7, 100)
+        assert ranks.t2i.top_ids.shape == (140, 7)
+        assert (ranks.i2t.top_ids.dtype, ranks.i2t.top_scores.dtype) == (np.int32, np.float32)
+        assert_ranks(ranks, matrix, image_of)
+
+    def test_negative_and_tiny_scores_are_in_order(self) -> None:
+        row = [-1e-45, -3e38, 1e-45, -1.0, 0.0, 3e38, -torch.inf, -1.5, 1.0, torch.inf]
+        ranks = rank_matrix(torch.tensor([row]), np.zeros(10, dtype=np.int64))
+        assert ranks.i2t.top_ids.tolist() == [[9, 5, 8, 2, 4, 0, 3, 7, 1, 6]]
+        assert ranks.i2t.top_scores.tolist() == [torch.tensor(row)[torch.from_numpy(ranks.i2t.top_ids[0])].tolist()]
+
+    @pytest.mark.parametrize("tile_captions", [1, 2, 4])
+    def test_equal_scores_come_by_lower_id(self, tile_captions: int) -> None:
+        """Minus zero is zero; and captions come sorted by length, not by id."""
+        matrix = torch.tensor([[0.0, -0.0, 0.0, -0.0], [-0.0, 0.0, -0.0, 0.0]])
+        grid = build_grid(
+            np.array([0, 0, 1, 1]), 2, tile_images=1, tile_captions=tile_captions, lengths=np.array([5, 4, 3, 2])
+        )
+        ranks = rank_tiles(grid, tiles_of(matrix, grid))
+        assert ranks.i2t.top_ids.tolist() == [[0, 1, 2, 3]] * 2
+        assert ranks.t2i.top_ids.tolist() == [[0, 1]] * 4
+        assert not np.signbit(ranks.i2t.top_scores).any()
+        assert ranks.i2t.n.tolist() == [2, 2]
+        assert ranks.t2i.n.tolist() == [1, 1, 1, 1]
+
+
+class TestGrid:
+    @given(cases())
+    def test_every_caption_has_the_column_of_its_text(self, case: Case) -> None:
+        grid = case.grid()
+        answered: list[int] = []
+        for columns, expand, answers in zip(grid.caption_tiles, grid.expand, grid.answers, strict=True):
+            assert len(columns) <= case.tile_captions
+            assert [case.texts[c] for c in columns[expand]] == [case.texts[c] for c in answers]
+            answered.extend(answers.tolist())
+        assert sorted(answered) == list(range(len(case.texts)))
+
+    @given(cases())
+    def test_captions_of_one_text_are_scored_once(self, case: Case) -> None:
+        scored = [case.texts[c] for columns in case.grid().caption_tiles for c in columns]
+        assert sorted(scored) == sorted(set(case.texts))
+
+    @given(cases())
+    def test_image_tiles_cut_the_images_in_order(self, case: Case) -> None:
+        grid = case.grid()
+        assert [image for rows in grid.image_tiles for image in rows] == list(range(len(case.matrix)))
+        assert all(len(rows) == case.tile_images for rows in grid.image_tiles[:-1])
+        assert grid.n_images == len(case.matrix)
+
+    @given(cases())
+    def test_positive_tiles_are_those_with_a_positive(self, case: Case) -> None:
+        grid = case.grid()
+        expected = {
+            (i, t)
+            for i, rows in enumerate(grid.image_tiles)
+            for t, answers in enumerate(grid.answers)
+            if any(case.image_of[c] in rows for c in answers)
+        }
+        found = grid.positive_tiles()
+        assert len(found) == len(set(found))
+        assert set(found) == expected
+
+    def test_captions_lie_in_the_block_of_their_image_sorted_by_length(self) -> None:
+        image_of, lengths = np.array([0, 1, 2, 3, 0, 1, 2, 3]), np.array([9, 2, 5, 5, 3, 2, 4, 8])
+        grid = build_grid(image_of, 4, tile_images=2, tile_captions=3, lengths=lengths)
+        assert [tile.tolist() for tile in grid.caption_tiles] == [[1, 5, 4], [0], [6, 2, 3], [7]]
+        assert grid.positive_tiles() == [(0, 0), (0, 1), (1, 2), (1, 3)]
+
+    def test_without_texts_every_caption_is_scored(self) -> None:
+        grid = build_grid(np.array([0, 0, 1]), 2, tile_images=2, tile_captions=2)
+        assert [tile.tolist() for tile in grid.caption_tiles] == [[0, 1], [2]]
+
+
+def test_the_whole_matrix_is_never_held() -> None:
+    """At most the tiles with positives, tile_images x captions numbers, and the one at work are alive together."""
+    n, each, tile_images, tile_captions = 40, 3, 4, 5
+    image_of = np.repeat(np.arange(n), each)
+    grid = build_grid(image_of, n, tile_images=tile_images, tile_captions=tile_captions)
+    cut, alive, most = tiles_of(torch.arange(n * n * each).view(n, n * each).float(), grid), 0, 0
+
+    def forget(size: int) -> None:
+        nonlocal alive
+        alive -= size
+
+    def score(i: int, t: int) -> Tensor:
+        nonlocal alive, most
+        tile = cut(i, t)
+        alive += tile.numel()
+        most = max(most, alive)
+        weakref.finalize(tile, forget, tile.numel())
+        return tile
+
+    rank_tiles(grid, score)
+    assert alive == 0
+    assert most <= tile_images * n * each + 2 * tile_images * tile_captions  # the last and the one being made
+    assert most < n * n * each / 5

@@ -1,0 +1,174 @@
+"""The training loop against what it promises: schedule, best epoch, clipping, and clear ends where numbers fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from examples import SETTINGS, TINY
+
+from camp_bench.data import open_dataset
+from camp_bench.data.corpus import Corpus, TokenizedSplit
+from camp_bench.data.dataset import Split
+from camp_bench.errors import DataError, NumericError
+from camp_bench.evaluate import evaluate_split
+from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.registry import build_model, find_variant
+from camp_bench.records import EpochLog
+from camp_bench.train import Trained, train
+
+CPU = torch.device("cpu")
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None:
+        self.losses.append(loss)
+
+    def on_tile(self, split: str, done: int, total: int) -> None:
+        pass
+
+    def on_epoch(self, log: EpochLog, epochs: int) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    return Corpus(open_dataset(TINY), ("train", "dev"))
+
+
+def make_model(corpus: Corpus, name: str = "vsepp", **changes: Any) -> PairModel:
+    settings = msgspec.structs.replace(SETTINGS, **changes)
+    variant = find_variant(name)
+    shape = Shape(len(corpus.vocabulary("train+dev", 1)), corpus.splits["train"].feature_size)
+    return build_model(variant, settings, variant.options, shape, 0)
+
+
+def split_of(corpus: Corpus, name: str) -> TokenizedSplit:
+    return corpus.encoded(name, corpus.vocabulary("train+dev", 1), 47)
+
+
+def fit(model: PairModel, corpus: Corpus, *, seed: int = 0, train_on: TokenizedSplit | None = None) -> Trained:
+    return train(
+        model,
+        train_on or split_of(corpus, "train"),
+        split_of(corpus, "dev"),
+        seed=seed,
+        device=CPU,
+        precision="fp32",
+        observer=Quiet(),
+    )
+
+
+def test_schedule_is_the_one_asked_for(corpus: Corpus) -> None:
+    model = make_model(corpus, epochs=4, warmup_epochs=2, decay_epochs=(1, 3), learning_rate=0.01, validate_every=3)
+    logs = fit(model, corpus).epochs
+    assert [log.learning_rate for log in logs] == pytest.approx([0.01, 0.001, 0.001, 0.0001])
+    assert [log.negatives for log in logs] == ["all", "all", "hardest", "hardest"]
+    assert [log.dev_rsum is not None for log in logs] == [False, False, True, True]
+
+
+def test_model_ends_with_the_weights_of_its_best_epoch(corpus: Corpus) -> None:
+    model = make_model(corpus, epochs=6, learning_rate=0.05)
+    trained = fit(model, corpus)
+    scores = [log.dev_rsum for log in trained.epochs]
+    assert trained.best_epoch == 1 + int(np.argmax([score or 0 for score in scores]))
+    dev = split_of(corpus, "dev")
+    again = evaluate_split(model, dev.split, dev.token_ids, CPU)
+    assert again.metrics == trained.dev.metrics
+    assert again.metrics["rsum"] == max(score for score in scores if score is not None)
+
+
+def test_training_lowers_the_loss(corpus: Corpus) -> None:
+    trained = fit(make_model(corpus, epochs=8, warmup_epochs=8), corpus)
+    assert trained.epochs[-1].loss < 0.7 * trained.epochs[0].loss
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_both_optimizers_step(corpus: Corpus, optimizer: str) -> None:
+    model = make_model(corpus, optimizer=optimizer, momentum=0.9, epochs=1)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    fit(model, corpus)
+    assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+def test_clipping_bounds_a_step(corpus: Corpus) -> None:
+    moved = {}
+    for clip_norm in (1e-6, 0.0):
+        model = make_model(corpus, optimizer="sgd", learning_rate=1.0, clip_norm=clip_norm, epochs=1, batch_size=60)
+        before = torch.cat([weight.detach().flatten().clone() for weight in model.parameters()])
+        fit(model, corpus)
+        after = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+        moved[clip_norm] = float((after - before).norm())
+    assert moved[1e-6] < 2e-6 < moved[0.0]
+
+
+def test_batch_order_depends_on_the_seed(corpus: Corpus) -> None:
+    one, same, other = (fit(make_model(corpus), corpus, seed=seed).weights for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def test_bf16_trains_and_evaluates_in_float32(corpus: Corpus) -> None:
+    model = make_model(corpus)
+    trained = train(
+        model,
+        split_of(corpus, "train"),
+        split_of(corpus, "dev"),
+        seed=0,
+        device=CPU,
+        precision="bf16",
+        observer=Quiet(),
+    )
+    assert all(weight.dtype == torch.float32 for weight in trained.weights.values())
+    assert not torch.equal(
+        trained.weights["image_encoder.weight"], fit(make_model(corpus), corpus).weights["image_encoder.weight"]
+    )
+
+
+def replace_features(split: TokenizedSplit, image: int, value: float) -> TokenizedSplit:
+    source = split.split
+    features = np.array(source.features)
+    features[source.feature_rows[image]] = value
+    changed = Split(
+        name=source.name,
+        features=features,
+        feature_rows=source.feature_rows,
+        image_ids=source.image_ids,
+        captions=source.captions,
+        image_of=source.image_of,
+    )
+    return TokenizedSplit(changed, split.token_ids)
+
+
+def test_image_without_features_is_named_where_vsepp_cannot_normalise_it(corpus: Corpus) -> None:
+    broken = replace_features(split_of(corpus, "train"), 7, 0.0)
+    with pytest.raises(NumericError, match=r"epoch 1, step \d+: the loss is nan because of train image 7"):
+        fit(make_model(corpus), corpus, train_on=broken)
+
+
+def test_diverging_training_is_named(corpus: Corpus) -> None:
+    huge = replace_features(split_of(corpus, "train"), 3, 3e38)
+    with pytest.raises(NumericError, match=r"epoch 1, step \d+: the loss is (nan|inf)"):
+        fit(make_model(corpus, "camp"), corpus, train_on=huge)
+
+
+def test_single_image_cannot_be_trained_on(corpus: Corpus) -> None:
+    whole = split_of(corpus, "train")
+    own = whole.split.image_of == 0
+    one = Split(
+        name="train",
+        features=whole.split.features[:1],
+        feature_rows=np.array([0]),
+        image_ids=("x",),
+        captions=tuple(c for c, mine in zip(whole.split.captions, own, strict=True) if mine),
+        image_of=np.zeros(int(own.sum()), dtype=np.int64),
+    )
+    ids = [tokens for tokens, mine in zip(whole.token_ids, own, strict=True) if mine]
+    with pytest.raises(DataError, match=r"1 image\(s\) with 5 caption\(s\)"):
+        fit(make_model(corpus), corpus, train_on=TokenizedSplit(one, ids))
