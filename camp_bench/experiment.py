@@ -88,7 +88,7 @@ def run_experiment(
         torch.set_num_threads(experiment.threads)
     reporter.on_stage(f"reading {experiment.data}")
     corpus = Corpus(open_dataset(experiment.data), SPLITS)
-    prints = {split: fingerprints(corpus.dataset, split) for split in SPLITS[1:]}
+    prints = fingerprints(corpus.dataset, *SPLITS[1:])
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
         corpus.tokens(split)

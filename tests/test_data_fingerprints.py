@@ -240,7 +240,7 @@ def test_groups_are_compared_by_bits() -> None:
 
 def test_fingerprints_of_a_run(folder: Path) -> None:
     dataset = open_folder(folder)
-    found = fingerprints(dataset, "test")
+    found = fingerprints(dataset, "test")["test"]
     assert found.task == task_fingerprint(dataset.split("test"))
     assert found.features == features_fingerprint(dataset.split("test"))
     assert found.train == train_fingerprint(dataset.split("train"))
@@ -257,7 +257,7 @@ def test_train_changes_with_its_captions_and_with_its_features(folder: Path) -> 
 
 def test_evaluating_train_reads_it_once(folder: Path, hashed: list[str]) -> None:
     dataset = dataclasses.replace(open_folder(folder), cache=None)
-    found = fingerprints(dataset, "train")
+    found = fingerprints(dataset, "train")["train"]
     assert hashed == ["train"]
     assert found.train == train_fingerprint(dataset.split("train"))
 

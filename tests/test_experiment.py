@@ -85,7 +85,7 @@ def test_other_seed_gives_other_weights(tmp_path: Path) -> None:
 def test_record_tells_what_was_done(tmp_path: Path) -> None:
     folder, record = one_run(tmp_path)
     dataset = open_dataset(TINY)
-    prints = fingerprints(dataset, "test")
+    prints = fingerprints(dataset, "test")["test"]
     test = record.evaluation("test")
     assert read_record(folder) == record
     assert folder == tmp_path / record.run_id

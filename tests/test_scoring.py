@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from camp_bench.config import Settings
+from camp_bench.devices import autocast
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.scoring.common import l2norm, norm_from_square, unit, word_mask
@@ -357,6 +358,20 @@ class TestScan:
         torch.testing.assert_close(exact, torch.tensor([[1.598]], dtype=torch.float64), rtol=0, atol=1e-3)
         found = fast(model.float(), images, captions, lengths)
         torch.testing.assert_close(found.double(), exact, rtol=0, atol=2e-5)
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_contexts_that_nearly_cancel_are_scored_under_autocast_too(self, direction: str) -> None:
+        opposed = torch.tensor([[[1.0, 0.0, 0.0], [-1.0, 2**-6, 0.0]]])
+        others = torch.tensor([[[0.0, 1.0, 0.0], [0.0, 0.5, 0.5]]])
+        images, captions = (opposed, others) if direction == "t2i" else (others, opposed)
+        lengths = torch.tensor([2])
+        model = scan_model(direction, "sum", "none", dim=3, lambda_attention=0.05).float()
+        exact = model.score_plain(images, captions, lengths)
+        inputs = (images.clone().requires_grad_(), captions.clone().requires_grad_())
+        with autocast(torch.device("cpu"), "bf16"):
+            found = fast(model, *inputs, lengths)
+        assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(found.sum(), inputs))
+        torch.testing.assert_close(found.detach().float(), exact, rtol=0, atol=0.1)
 
     @pytest.mark.parametrize("direction", DIRECTIONS)
     def test_gradients_of_contexts_that_nearly_cancel_keep_their_digits(self, direction: str) -> None:

@@ -72,16 +72,18 @@ class _Cache(msgspec.Struct, forbid_unknown_fields=True):
     features: dict[str, _Entry] = {}
 
 
-def fingerprints(dataset: Dataset, evaluated: str) -> Fingerprints:
-    """Return the fingerprints of a run that trains on `train` and is evaluated on the split named.
+def fingerprints(dataset: Dataset, *evaluated: str) -> dict[str, Fingerprints]:
+    """Return the fingerprints of a run that trains on `train`, by split that it is evaluated on.
 
-    Reads all features of both splits, or the cache. Raises DataError where a split is missing, a feature is NaN or
-    infinite, or an image that is stored five times differs from itself.
+    Reads all features of these splits once, or the cache. Raises DataError where a split is missing, a feature is NaN
+    or infinite, or an image that is stored five times differs from itself.
     """
-    test, train = dataset.split(evaluated), dataset.split("train")
-    features = features_fingerprint(test, dataset.cache)
-    of_train = features if train is test else features_fingerprint(train, dataset.cache)
-    return Fingerprints(task_fingerprint(test), features, _combined(task_fingerprint(train), of_train))
+    train = dataset.split("train")
+    features = {
+        name: features_fingerprint(dataset.split(name), dataset.cache) for name in dict.fromkeys(("train", *evaluated))
+    }
+    of_train = _combined(task_fingerprint(train), features["train"])
+    return {name: Fingerprints(task_fingerprint(dataset.split(name)), features[name], of_train) for name in evaluated}
 
 
 def task_fingerprint(split: Split) -> str:
