@@ -96,6 +96,11 @@ def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     if len({record.config.vocab_from for record in records}) > 1:
         notes.append("some vocabularies come from train+dev and others from train alone")
     notes.extend(
+        f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
+        for record in records
+        if record.training.collapsed
+    )
+    notes.extend(
         f"{record.run_id} is not deterministic: {record.nondeterministic_reason}"
         for record in records
         if not record.deterministic

@@ -13,7 +13,7 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary, VocabularySource
 from camp_bench.evaluate import Evaluation
-from camp_bench.metrics import chance_metrics
+from camp_bench.metrics import chance_metrics, hubness
 from camp_bench.records import DatasetFacts, EvaluationRecord, Measurement, TrainingRecord, VocabularyFacts
 from camp_bench.train import Trained
 
@@ -59,6 +59,10 @@ def evaluation_record(
         tile_captions=settings.tile_captions,
         metrics=evaluation.metrics,
         chance_rsum=chance_metrics(split.image_of, split.n_images)["rsum"],
+        hubness={
+            "i2t": hubness(evaluation.ranks.i2t.top_ids, split.n_captions),
+            "t2i": hubness(evaluation.ranks.t2i.top_ids, split.n_images),
+        },
         queries=queries,
     )
 
@@ -99,6 +103,7 @@ def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
         pairs_seen=trained.pairs_seen,
         best_epoch=trained.best_epoch,
         parameters=parameters,
+        collapsed=trained.epochs[-1].collapsed,
         epochs=trained.epochs,
     )
 

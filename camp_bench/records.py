@@ -49,6 +49,7 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 1
 RECORD_NAME = "record.json"
+COLLAPSE_BAND = 0.01
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,25 +105,39 @@ class VocabularyFacts(_Strict, frozen=True, kw_only=True):
 
 
 class EpochLog(_Strict, frozen=True, kw_only=True):
-    """One epoch: mean loss a step (summed over the batch), learning rate at its end, dev rsum where validated."""
+    """One epoch: mean loss a step (summed over the batch), learning rate at its end, dev rsum where validated.
+
+    plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
+    with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
+    """
 
     epoch: int
     steps: int
     loss: float
+    plateau: float
     negatives: Literal["all", "hardest"]
     learning_rate: float
     train_seconds: float
     dev_seconds: float | None
     dev_rsum: float | None
 
+    @property
+    def collapsed(self) -> bool:
+        """Whether the loss lies on the plateau, within 1 %: the scores have become one constant."""
+        return abs(self.loss - self.plateau) <= COLLAPSE_BAND * self.plateau
+
 
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
-    """How the weights came about. pairs_seen counts the (image, caption) positives that were shown."""
+    """How the weights came about. pairs_seen counts the (image, caption) positives that were shown.
+
+    collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
+    """
 
     steps: int
     pairs_seen: int
     best_epoch: int
     parameters: int
+    collapsed: bool
     epochs: tuple[EpochLog, ...]
 
 
@@ -131,6 +146,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
 
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
     chance_rsum: the rsum of a scorer that can't tell anything apart.
+    hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     """
 
@@ -144,6 +160,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     tile_captions: int
     metrics: dict[str, float]
     chance_rsum: float
+    hubness: dict[str, float]
     queries: str | None
 
 

@@ -83,13 +83,15 @@ def train(
             group["lr"] = rate
         hardest = epoch > settings.warmup_epochs
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
-        total = 0.0
+        total = plateau = 0.0
         model.train()
         with timed(device) as training:
             batches = training_batches(split, train_split.token_ids, settings.batch_size, rng, device)
             for step, batch in enumerate(batches, start=1):
-                loss = _step(model, batch, optimizer, precision, hardest=hardest, where=f"epoch {epoch}, step {step}")
+                where = f"epoch {epoch}, step {step}"
+                loss, of_constant = _step(model, batch, optimizer, precision, hardest=hardest, where=where)
                 total += loss
+                plateau += of_constant
                 pairs_seen += len(batch)
                 observer.on_step(epoch, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
@@ -112,6 +114,7 @@ def train(
                 epoch=epoch,
                 steps=per_epoch,
                 loss=total / per_epoch,
+                plateau=plateau / per_epoch,
                 negatives="hardest" if hardest else "all",
                 learning_rate=rate,
                 train_seconds=training.seconds,
@@ -140,10 +143,12 @@ def _optimizer(model: PairModel, settings: Settings) -> torch.optim.Optimizer:
 
 def _step(
     model: PairModel, batch: Batch, optimizer: torch.optim.Optimizer, precision: str, *, hardest: bool, where: str
-) -> float:
+) -> tuple[float, float]:
+    """Take one step; return its loss, and the loss of a model that gives every pair the same score."""
     with autocast(batch.features.device, precision):
         scores = model(batch.features, batch.tokens, batch.lengths)
-    loss = model.loss(scores.float(), same_image(batch.images), hardest=hardest)
+    same = same_image(batch.images)
+    loss = model.loss(scores.float(), same, hardest=hardest)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise NumericError(
@@ -154,7 +159,8 @@ def _step(
     if model.settings.clip_norm > 0:
         clip_grad_norm_(model.parameters(), model.settings.clip_norm)
     optimizer.step()
-    return value
+    with torch.no_grad():
+        return value, float(model.loss(torch.zeros_like(loss).expand(scores.shape), same, hardest=hardest))
 
 
 def _culprit(scores: Tensor, batch: Batch) -> str:

@@ -34,14 +34,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def log(epoch: int, *, dev_seconds: float | None, train_seconds: float = 10.0) -> EpochLog:
+def log(epoch: int, *, dev_seconds: float | None, plateau: float = 20.0) -> EpochLog:
     return EpochLog(
         epoch=epoch,
         steps=5,
         loss=12.345,
+        plateau=plateau,
         negatives="all",
         learning_rate=0.1,
-        train_seconds=train_seconds,
+        train_seconds=10.0,
         dev_seconds=dev_seconds,
         dev_rsum=None if dev_seconds is None else 77.7,
     )
@@ -110,3 +111,15 @@ def test_terminal_keeps_epochs_as_lines_and_clears_its_bars(monkeypatch: pytest.
     assert "epoch 1/10" in text
     assert "record in results/x" in text
     assert "\x1b[2K" in text  # the bars are wiped at the end
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_collapse_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    def collapse(reporter: Reporter) -> None:
+        (plan,) = plan_runs(Experiment(models=("vsepp",), device="cpu"))
+        reporter.on_run(plan, 1, 1)
+        reporter.on_epoch(log(1, dev_seconds=2.0, plateau=12.4), 10)
+
+    text = " ".join(show(monkeypatch, terminal=terminal, act=collapse).split())
+    assert "collapsed: the loss 12.35 is that of a model which scores every pair alike (12.40)" in text
+    assert "--warmup-epochs" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -172,3 +173,21 @@ def test_single_image_cannot_be_trained_on(corpus: Corpus) -> None:
     ids = [tokens for tokens, mine in zip(whole.token_ids, own, strict=True) if mine]
     with pytest.raises(DataError, match=r"1 image\(s\) with 5 caption\(s\)"):
         fit(make_model(corpus), corpus, train_on=TokenizedSplit(one, ids))
+
+
+@pytest.mark.parametrize(("name", "each"), [("vsepp", 2 * 0.2), ("camp", 4 * math.log(2))])
+def test_plateau_is_that_of_a_constant_scorer(corpus: Corpus, name: str, each: float) -> None:
+    model = make_model(corpus, name, epochs=1, warmup_epochs=0, batch_size=60)
+    (log,) = fit(model, corpus).epochs
+    assert log.plateau == pytest.approx(60 * each)
+    assert not log.collapsed
+
+
+def test_model_whose_scores_are_one_constant_has_collapsed(corpus: Corpus) -> None:
+    model = make_model(corpus, "camp", epochs=1, warmup_epochs=0, learning_rate=1e-12)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()
+    (log,) = fit(model, corpus).epochs
+    assert log.collapsed
+    assert log.loss == pytest.approx(log.plateau)

@@ -109,6 +109,8 @@ class _Lines:
         assert self._pace is not None  # on_run comes first
         self._pace.epoch(log)
         self._say(f"{self._name}: {_summary(log, epochs)}, {format_duration(self._pace.seconds_left)} left")
+        if log.collapsed:
+            self._say(f"{self._name}: {_warning(log)}")
 
     def on_record(self, folder: Path, record: RunRecord) -> None:
         self._say(_outcome(self._name, folder, record))
@@ -154,6 +156,8 @@ class _Bars:
         assert self._pace is not None  # on_run comes first
         self._pace.epoch(log)
         self._console.print(f"{self._name}: {_summary(log, epochs)}", markup=False)
+        if log.collapsed:
+            self._console.print(f"{self._name}: {_warning(log)}", markup=False, style="yellow")
 
     def on_record(self, folder: Path, record: RunRecord) -> None:
         self._progress.update(self._steps, visible=False)
@@ -173,6 +177,13 @@ def _summary(log: EpochLog, epochs: int) -> str:
     if log.dev_rsum is not None:
         words.append(f"dev rsum {log.dev_rsum:.1f}")
     return ", ".join([*words, f"{log.train_seconds + (log.dev_seconds or 0):.1f} s"])
+
+
+def _warning(log: EpochLog) -> str:
+    return (
+        f"collapsed: the loss {log.loss:.2f} is that of a model which scores every pair alike ({log.plateau:.2f}); "
+        "train longer on all negatives (--warmup-epochs) or lower --learning-rate"
+    )
 
 
 def _outcome(name: str, folder: Path, record: RunRecord) -> str:

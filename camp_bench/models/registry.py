@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,7 @@ def find_variant(name: str) -> Variant:
 
 
 def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.Struct:
-    """Return the variant's options with overrides applied; ConfigError for unknown keys or wrong types."""
+    """Return the variant's options with overrides applied; ConfigError for unknown keys, wrong types, NaN, infinity."""
     known = variant.options.__struct_fields__
     for key in overrides:
         if key not in known:
@@ -45,6 +46,9 @@ def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.S
             raise ConfigError(
                 f"model '{variant.name}': unknown key '{key}'{nearest(key, both)}; known: {', '.join(both)}"
             )
+    for key, value in overrides.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"model '{variant.name}': {key} is {value}; expected a finite number")
     try:
         values = msgspec.structs.asdict(variant.options) | dict(overrides)
         return msgspec.convert(values, variant.model.options_type)
