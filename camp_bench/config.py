@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from camp_bench.errors import ConfigError, nearest
+from camp_bench.protocols import find_protocol
 
 __all__ = [
     "DEFAULT_MODELS",
@@ -77,12 +78,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One run, completely: this model, this seed, these settings on this data.
 
-    model: the variant's full name. device: as resolved, never "auto". options: all of the model's family.
+    protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
+    resolved, never "auto". options: all of the model's family.
     """
 
     model: str
     seed: int
     data: str
+    protocol: str
     vocab_from: Literal["train+dev", "train"]
     preset: str
     device: str
@@ -101,6 +104,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     models: tuple[str, ...] = DEFAULT_MODELS
     seeds: tuple[int, ...] = (0,)
     data: str = "toy"
+    protocol: str = "full"
     vocab_from: Literal["train+dev", "train"] = "train+dev"
     preset: str = "quick"
     device: str = "auto"
@@ -204,6 +208,7 @@ def check_experiment(experiment: Experiment) -> Experiment:
     _require(
         "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
     )
+    find_protocol(experiment.protocol)
     for name in experiment.model:
         if name not in experiment.models:
             hint = nearest(name, experiment.models)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -39,6 +40,9 @@ def collect_environment(*, device: str, device_name: str, threads: int) -> Envir
 
 def peak_memory_bytes() -> int | None:
     """Return the largest resident memory of this process so far, or None where the system does not tell."""
+    # Linux counts the peak of whoever started this process into ru_maxrss, but not into VmHWM.
+    if (kibibytes := re.search(r"^VmHWM:\s*(\d+) kB$", _read(Path("/proc/self/status")), re.MULTILINE)) is not None:
+        return int(kibibytes[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
@@ -55,13 +59,16 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> str:
+    name = re.search(r"^model name\s*:\s*(.*\S)", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    return name[1] if name is not None else platform.processor() or platform.machine()
+
+
+def _read(file: Path) -> str:
+    """Return the text of a file of Linux's /proc, empty on other systems."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        pass  # not Linux
-    return platform.processor() or platform.machine()
+        return ""
 
 
 def _commit() -> str | None:

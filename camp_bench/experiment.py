@@ -7,7 +7,6 @@ feature, and a results folder that can't be written.
 from __future__ import annotations
 
 import datetime as dt
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,33 +21,39 @@ from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, fingerprints
 from camp_bench.devices import (
-    describe_device,
     explained_memory,
     nondeterminism,
     peak_device_bytes,
     strict_numerics,
 )
-from camp_bench.environment import collect_environment, peak_memory_bytes
-from camp_bench.evaluate import evaluate_split
+from camp_bench.environment import peak_memory_bytes
+from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
 from camp_bench.recording import (
     dataset_facts,
+    environment_of,
     evaluation_record,
     query_arrays,
     timings,
     training_record,
     vocabulary_facts,
 )
-from camp_bench.records import RunRecord, new_run_folder, require_writable, write_arrays, write_file, write_record
+from camp_bench.records import (
+    RunRecord,
+    free_run_id,
+    new_run_folder,
+    require_writable,
+    write_arrays,
+    write_file,
+    write_record,
+)
 from camp_bench.train import Observer, train
 
 __all__ = ["Reporter", "run_experiment"]
 
 SPLITS = ("train", "dev", "test")
-PROTOCOL = "full"
-"""All images of a split against all its captions."""
 
 QUERIES, WEIGHTS, VOCABULARY = "queries_test.npz", "weights.safetensors", "vocabulary.json"
 OUT_OF_MEMORY = "lower --batch-size, or tile_images and tile_captions in an experiment file"
@@ -88,6 +93,7 @@ def run_experiment(
         torch.set_num_threads(experiment.threads)
     reporter.on_stage(f"reading {experiment.data}")
     corpus = Corpus(open_dataset(experiment.data), SPLITS)
+    folds_of(corpus.splits["test"], experiment.protocol)  # refuses what does not fit, before any work
     prints = fingerprints(corpus.dataset, *SPLITS[1:])
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
@@ -96,7 +102,8 @@ def run_experiment(
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
-        run_id = _free_id(results, plan, corpus.dataset.name, started)
+        config = plan.config
+        run_id = free_run_id(results, started, config.model, corpus.dataset.name, f"s{config.seed}")
         with new_run_folder(results, run_id) as folder, explained_memory(OUT_OF_MEMORY):
             record = _run(plan, material, folder, run_id, started, reporter)
         reporter.on_record(results / run_id, record)
@@ -125,10 +132,10 @@ def _run(
             precision=config.precision,
             observer=reporter,
         )
-        test = evaluate_split(
+        test = evaluate_folds(
             model,
-            splits["test"].split,
-            splits["test"].token_ids,
+            splits["test"],
+            folds_of(splits["test"].split, config.protocol),
             device,
             on_tile=lambda done, total: reporter.on_tile("test", done, total),
         )
@@ -140,9 +147,14 @@ def _run(
         QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
     }
     evaluations = (
-        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], PROTOCOL, config.settings),
+        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full", config.settings),
         evaluation_record(
-            test, splits["test"].split, material.fingerprints["test"], PROTOCOL, config.settings, queries=QUERIES
+            test,
+            splits["test"].split,
+            material.fingerprints["test"],
+            config.protocol,
+            config.settings,
+            queries=QUERIES,
         ),
     )
     record = RunRecord(
@@ -152,9 +164,7 @@ def _run(
         config=config,
         deterministic=not reasons,
         nondeterministic_reason=reasons[0] if reasons else None,
-        environment=collect_environment(
-            device=str(device), device_name=describe_device(device), threads=torch.get_num_threads()
-        ),
+        environment=environment_of(device),
         dataset=dataset_facts(corpus, material.fingerprints["test"].train),
         vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count),
         training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
@@ -171,14 +181,3 @@ def _run(
     )
     write_record(folder, record)
     return record
-
-
-def _free_id(results: Path, plan: RunPlan, dataset: str, started: dt.datetime) -> str:
-    """Return `YYYYmmdd-HHMMSS-model-dataset-sSEED`, numbered where that is taken."""
-    words = [started.strftime("%Y%m%d-%H%M%S"), plan.config.model, dataset, f"s{plan.config.seed}"]
-    wanted = re.sub(r"[^\w.-]+", "-", "-".join(words), flags=re.ASCII)
-    number, free = 1, wanted
-    while (results / free).exists():
-        number += 1
-        free = f"{wanted}-{number}"
-    return free

@@ -62,6 +62,7 @@ def _plan(experiment: Experiment, model: str, device: str) -> RunPlan:
         model=variant.name,
         seed=experiment.seeds[0],
         data=experiment.data,
+        protocol=experiment.protocol,
         vocab_from=experiment.vocab_from,
         preset=experiment.preset,
         device=device,

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from camp_bench.config import Settings
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
-from camp_bench.data.vocabulary import TOKENIZER, Vocabulary, VocabularySource
+from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
+from camp_bench.devices import describe_device
+from camp_bench.environment import collect_environment
 from camp_bench.evaluate import Evaluation
-from camp_bench.metrics import chance_metrics, hubness
-from camp_bench.records import DatasetFacts, EvaluationRecord, Measurement, TrainingRecord, VocabularyFacts
+from camp_bench.metrics import hubness
+from camp_bench.records import DatasetFacts, Environment, EvaluationRecord, Measurement, TrainingRecord, VocabularyFacts
 from camp_bench.train import Trained
 
-__all__ = ["dataset_facts", "evaluation_record", "query_arrays", "timings", "training_record", "vocabulary_facts"]
+__all__ = [
+    "dataset_facts",
+    "environment_of",
+    "evaluation_record",
+    "evaluation_timings",
+    "query_arrays",
+    "timings",
+    "training_record",
+    "vocabulary_facts",
+]
+
+
+def environment_of(device: torch.device) -> Environment:
+    """Return where this process computes."""
+    return collect_environment(device=str(device), device_name=describe_device(device), threads=torch.get_num_threads())
 
 
 def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[np.generic]]:
@@ -58,7 +73,7 @@ def evaluation_record(
         tile_images=settings.tile_images,
         tile_captions=settings.tile_captions,
         metrics=evaluation.metrics,
-        chance_rsum=chance_metrics(split.image_of, split.n_images)["rsum"],
+        chance_rsum=evaluation.chance_rsum,
         hubness={
             "i2t": hubness(evaluation.ranks.i2t.top_ids, split.n_captions),
             "t2i": hubness(evaluation.ranks.t2i.top_ids, split.n_images),
@@ -83,9 +98,7 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
     )
 
 
-def vocabulary_facts(
-    corpus: Corpus, vocabulary: Vocabulary, source: VocabularySource, min_count: int
-) -> VocabularyFacts:
+def vocabulary_facts(corpus: Corpus, vocabulary: Vocabulary, source: str, min_count: int) -> VocabularyFacts:
     """Return where the words came from, and how many of each split's are not among them."""
     return VocabularyFacts(
         source=source,
@@ -115,14 +128,25 @@ def timings(
 
     process_bytes: peak of the process so far, earlier runs in it included. Both are None where the system doesn't tell.
     """
-    samples: list[tuple[str, str, Sequence[float | None]]] = [
-        ("train_epoch", "s", [epoch.train_seconds for epoch in trained.epochs]),
-        ("dev_evaluation", "s", [epoch.dev_seconds for epoch in trained.epochs]),
-        ("test_encode", "s", [test.encode_seconds]),
-        ("test_score_and_rank", "s", [test.score_seconds]),
-        ("run", "s", [run_seconds]),
-        ("process_peak_memory", "B", [process_bytes]),
-        ("device_peak_memory", "B", [device_bytes]),
-    ]
-    known = [(name, unit, [float(value) for value in values if value is not None]) for name, unit, values in samples]
-    return tuple(Measurement(name=name, unit=unit, samples=tuple(values)) for name, unit, values in known if values)
+    return (
+        *_measured("train_epoch", "s", *(epoch.train_seconds for epoch in trained.epochs)),
+        *_measured("dev_evaluation", "s", *(epoch.dev_seconds for epoch in trained.epochs)),
+        *evaluation_timings(test, run_seconds=run_seconds),
+        *_measured("process_peak_memory", "B", process_bytes),
+        *_measured("device_peak_memory", "B", device_bytes),
+    )
+
+
+def evaluation_timings(evaluation: Evaluation, *, run_seconds: float) -> tuple[Measurement, ...]:
+    """Return the seconds of encoding, of scoring with ranking, and of all that was done."""
+    return (
+        *_measured("encode", "s", evaluation.encode_seconds),
+        *_measured("score_and_rank", "s", evaluation.score_seconds),
+        *_measured("run", "s", run_seconds),
+    )
+
+
+def _measured(name: str, unit: str, *samples: float | int | None) -> tuple[Measurement, ...]:
+    """Return one measurement of the samples that are known, or none."""
+    known = tuple(float(sample) for sample in samples if sample is not None)
+    return (Measurement(name=name, unit=unit, samples=known),) if known else ()

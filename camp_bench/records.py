@@ -10,8 +10,10 @@ and never overwritten. Reading is strict: an unknown field, a missing file or an
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
+import re
 import shutil
 import tempfile
 import zipfile
@@ -37,9 +39,11 @@ __all__ = [
     "RunRecord",
     "TrainingRecord",
     "VocabularyFacts",
+    "free_run_id",
     "list_records",
     "new_run_folder",
     "read_arrays",
+    "read_file",
     "read_record",
     "require_writable",
     "write_arrays",
@@ -165,10 +169,11 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
-    """One finished run."""
+    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
+    parent: str | None = None
     created: str
     command: tuple[str, ...]
     config: RunConfig
@@ -276,19 +281,36 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     return write_file(path, buffer.getvalue())
 
 
-def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDArray[Any]]:
-    """Read a .npz that belongs to a record; RecordError where it is missing, damaged or not the one recorded."""
+def read_file(folder: Path, record: RunRecord, name: str) -> bytes:
+    """Return a file that belongs to a record; RecordError where it is missing or not the one recorded."""
     path = folder / name
     try:
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != record.files.get(name):
-            raise RecordError(f"{path}: not the file that {record.run_id} recorded (checksum differs)")
+    except OSError as error:
+        raise RecordError(f"{path}: can't be read ({error.strerror})") from None
+    if hashlib.sha256(data).hexdigest() != record.files.get(name):
+        raise RecordError(f"{path}: not the file that {record.run_id} recorded (checksum differs)")
+    return data
+
+
+def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDArray[Any]]:
+    """Read a .npz that belongs to a record; raises as `read_file` does."""
+    data = read_file(folder, record, name)
+    try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, RecordError):
-            raise
-        raise RecordError(f"{path}: can't be read ({error})") from None
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{folder / name}: can't be read ({error})") from None
+
+
+def free_run_id(results: Path, started: dt.datetime, *words: str) -> str:
+    """Return `YYYYmmdd-HHMMSS-` and the words, numbered where a run has that name already."""
+    wanted = re.sub(r"[^\w.-]+", "-", "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]), flags=re.ASCII)
+    number, free = 1, wanted
+    while (results / free).exists():
+        number += 1
+        free = f"{wanted}-{number}"
+    return free
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -22,9 +22,9 @@ def results_title(group: ResultGroup) -> str:
 
 
 def results_table(group: ResultGroup) -> Table:
-    """Return one line a model: recalls in percent, MedR and rsum, means where there are several seeds, best values bold.
+    """Return one line a model: recalls in percent, MedR and rsum, the best values bold.
 
-    sd: of the rsum between seeds.
+    With several seeds the values are means, and `sd` is the rsum's between seeds.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)  # 80 columns wide at most
     several = any(len(row.seeds) > 1 for row in group.rows)

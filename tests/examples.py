@@ -51,6 +51,7 @@ def example_record(
         model=model,
         seed=seed,
         data="toy",
+        protocol="full",
         vocab_from="train+dev",
         preset="quick",
         device="cpu",

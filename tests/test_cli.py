@@ -185,3 +185,21 @@ def test_ctrl_c_keeps_finished_runs_and_says_so(tmp_path: Path) -> None:
     assert folder.name in out
     assert read_record(folder).config.model == "vsepp"
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
+def test_evaluate_and_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", "--models", "vsepp", "--data", TINY, *FAST, "--results", str(tmp_path)]
+    assert main(arguments) == 0
+    (folder,) = list_records(tmp_path)
+    capsys.readouterr()
+    assert main(["evaluate", str(folder), "--split", "dev", "--device", "cpu"]) == 0
+    out, _ = capsys.readouterr()
+    assert "toy, dev split, protocol full: 4 images, 20 captions" in out
+    assert "of the words of dev are unknown" in out
+    assert len(list_records(tmp_path)) == 2
+    assert "protocol f30k-1k needs 1,000" in refused(capsys, "evaluate", str(folder), "--protocol", "f30k-1k")
+    assert "can't be read" in refused(capsys, "evaluate", str(tmp_path / "none"))
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("camp ") for line in lines)
+    assert any(line.startswith("scan = scan:t2i-lse ") for line in lines)

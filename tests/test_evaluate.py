@@ -12,7 +12,7 @@ from camp_bench.data import open_dataset
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.errors import NumericError
-from camp_bench.evaluate import evaluate_split
+from camp_bench.evaluate import evaluate_folds, evaluate_split
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant
 from camp_bench.ranking import rank_matrix
@@ -78,3 +78,25 @@ def test_nan_score_names_the_pair(split: TokenizedSplit) -> None:
         model.image_encoder.weight.zero_()  # type: ignore[union-attr]
     with pytest.raises(NumericError, match=r"score is NaN for image 0 and caption \d+"):
         evaluate_split(model, split.split, split.token_ids, CPU)
+
+
+@pytest.mark.parametrize("name", ["vsepp", "camp"])
+def test_folds_are_ranked_by_themselves_and_their_metrics_averaged(name: str, split: TokenizedSplit) -> None:
+    model = make_model(name, split)
+    folds = [np.array([1, 2, 8]), np.array([0, 3, 7]), np.array([4, 5, 6])]
+    joint = evaluate_folds(model, split, folds, CPU)
+    alone = []
+    for fold in folds:
+        part, captions = split.subset(fold)
+        assert part.split.captions == tuple(split.split.captions[i] for i in captions)
+        assert np.array_equal(fold[part.split.image_of], split.split.image_of[captions])
+        assert np.array_equal(part.split.gather(np.arange(3)), split.split.gather(fold))
+        found = evaluate_split(model, part.split, part.token_ids, CPU)
+        alone.append(found)
+        assert np.array_equal(joint.ranks.i2t.b[fold], found.ranks.i2t.b)
+        assert np.array_equal(joint.ranks.t2i.b[captions], found.ranks.t2i.b)
+        assert np.array_equal(joint.ranks.t2i.top_ids[captions], fold[found.ranks.t2i.top_ids])
+        assert np.array_equal(joint.ranks.i2t.top_ids[fold], captions[found.ranks.i2t.top_ids])
+    for metric, value in joint.metrics.items():
+        assert value == pytest.approx(np.mean([part.metrics[metric] for part in alone]))
+    assert joint.chance_rsum > evaluate_split(model, split.split, split.token_ids, CPU).chance_rsum

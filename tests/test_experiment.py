@@ -97,7 +97,7 @@ def test_record_tells_what_was_done(tmp_path: Path) -> None:
     assert record.training.pairs_seen == 2 * 60
     assert [(log.epoch, log.negatives) for log in record.training.epochs] == [(1, "all"), (2, "hardest")]
     assert record.config.settings.dim == 8
-    assert {item.name for item in record.timings} >= {"train_epoch", "dev_evaluation", "test_score_and_rank", "run"}
+    assert {item.name for item in record.timings} >= {"train_epoch", "dev_evaluation", "score_and_rank", "run"}
     dev = {log.epoch: log.dev_rsum for log in record.training.epochs}
     assert dev[record.training.best_epoch] == max(value for value in dev.values() if value is not None)
     assert record.evaluation("dev").metrics["rsum"] == dev[record.training.best_epoch]

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.evaluate import evaluate
+from camp_bench.cli.models import models
 from camp_bench.cli.run import run
 from camp_bench.errors import CampBenchError
 
@@ -24,6 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(evaluate)
+app.command()(models)
 
 
 def _print_version(wanted: bool) -> bool:

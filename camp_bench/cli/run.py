@@ -25,6 +25,10 @@ def run(
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="'toy', or a folder in SCAN's layout.  [default: toy]")
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For test: full, f30k-1k, coco-5k or coco-1k-5fold.  [default: full]"),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Training settings: quick.  [default: quick]")
     ] = None,
@@ -61,6 +65,7 @@ def run(
     whole = {
         "models": models,
         "data": data,
+        "protocol": protocol,
         "preset": preset,
         "seeds": seeds,
         "device": device,
@@ -100,6 +105,7 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
 
 def _execute(experiment: Experiment) -> None:
     from camp_bench.cli.progress import make_reporter
+    from camp_bench.cli.results import print_results
     from camp_bench.experiment import run_experiment
 
     finished: list[tuple[Path, RunRecord]] = []
@@ -111,21 +117,4 @@ def _execute(experiment: Experiment) -> None:
         typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
         raise typer.Exit(130) from None
     finally:
-        _print_results(finished)
-
-
-def _print_results(finished: list[tuple[Path, RunRecord]]) -> None:
-    from rich.console import Console
-
-    from camp_bench.comparison import group_results, run_seconds
-    from camp_bench.tables import format_duration, results_table, results_title
-
-    console = Console(highlight=False)
-    for group in group_results([record for _, record in finished]):
-        console.print(results_title(group), markup=False)
-        console.print(results_table(group))
-        for note in group.notes:
-            console.print(f"note: {note}", markup=False)
-    for folder, record in finished:
-        rsum, seconds = record.evaluation("test").metrics["rsum"], format_duration(run_seconds(record))
-        console.print(f"{folder}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)
+        print_results(finished, "test")

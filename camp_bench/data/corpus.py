@@ -6,7 +6,10 @@ Tokenising takes longer than all else that is done to a caption, so every model 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from camp_bench.data.dataset import Dataset, Split
 from camp_bench.data.vocabulary import Vocabulary, VocabularySource, build_vocabulary, tokenize, unknown_share
@@ -20,6 +23,24 @@ class TokenizedSplit:
 
     split: Split
     token_ids: Sequence[Sequence[int]]
+
+    def subset(self, images: npt.NDArray[np.int64]) -> tuple[TokenizedSplit, npt.NDArray[np.int64]]:
+        """Return the given images with all their captions as a split, and the numbers of those captions here.
+
+        `also_true` is left out: it counts the images of the whole.
+        """
+        place = np.full(self.split.n_images, -1, dtype=np.int64)
+        place[images] = np.arange(len(images))
+        captions = np.flatnonzero(place[self.split.image_of] >= 0)
+        part = replace(
+            self.split,
+            feature_rows=self.split.feature_rows[images],
+            image_ids=tuple(self.split.image_ids[i] for i in images),
+            captions=tuple(self.split.captions[i] for i in captions),
+            image_of=place[self.split.image_of[captions]],
+            also_true=None,
+        )
+        return TokenizedSplit(part, [self.token_ids[int(i)] for i in captions]), captions
 
 
 class Corpus:

@@ -11,7 +11,6 @@ from camp_bench.losses import cross_entropy_loss
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.camp import camp_tile
-from camp_bench.scoring.common import word_mask
 from camp_bench.scoring.plain import camp_plain
 from camp_bench.shapes import Bool, Float, Int
 
@@ -53,12 +52,11 @@ class Camp(PairModel):
         return {"regions": encoded, "keys": self.key_image(encoded)}
 
     def prepare_captions(self, encoded: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]) -> Prepared:
-        mask = word_mask(lengths.to(encoded.device), encoded.shape[1])
-        return {"words": encoded, "keys": self.key_text(encoded), "mask": mask}
+        return {"words": encoded, "keys": self.key_text(encoded), "lengths": lengths}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         return camp_tile(
-            images["regions"], images["keys"], captions["words"], captions["keys"], captions["mask"], self._weights()
+            images["regions"], images["keys"], captions["words"], captions["keys"], captions["lengths"], self._weights()
         )
 
     def score_plain(

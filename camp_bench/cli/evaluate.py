@@ -1,0 +1,51 @@
+"""`camp-bench evaluate`: a finished run on other data, another split or under another protocol."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="'toy' or a folder.  [default: what the run was trained on]")
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
+    ] = None,
+) -> None:
+    """Evaluate a finished run on other data or under another protocol.
+
+    The run's weights and vocabulary are used as they are; the result is a record of its own that names its parent.
+    """
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    from camp_bench.cli.progress import make_reporter
+    from camp_bench.cli.results import print_results
+    from camp_bench.reevaluation import evaluate_run
+
+    home = run if run.is_dir() else run.parent
+    with make_reporter() as reporter:
+        finished = evaluate_run(
+            run,
+            results or home.resolve().parent,
+            reporter,
+            data=data,
+            split=split,
+            protocol=protocol,
+            device=device,
+            command=["camp-bench", *sys.argv[1:]],
+        )
+    print_results([finished], split)
+    for name, share in finished[1].vocabulary.unknown_share.items():
+        typer.echo(f"{share:.1%} of the words of {name} are unknown to the run's vocabulary")

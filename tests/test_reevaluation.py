@@ -1,0 +1,137 @@
+"""A finished run evaluated again: same figures on the same data, a record of its own, clear ends otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import safetensors.numpy
+from examples import TINY
+
+from camp_bench.config import Experiment
+from camp_bench.errors import CampBenchError, ConfigError, DataError, RecordError
+from camp_bench.experiment import run_experiment
+from camp_bench.planning import RunPlan
+from camp_bench.records import EpochLog, RunRecord, list_records, read_arrays, read_record, write_record
+from camp_bench.reevaluation import evaluate_run, open_run
+
+SMALL = {"epochs": 1, "dim": 8, "word_dim": 6, "batch_size": 16, "min_count": 1}
+
+
+class Quiet:
+    def on_stage(self, text: str) -> None: ...
+
+    def on_run(self, plan: RunPlan, number: int, total: int) -> None: ...
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None: ...
+
+    def on_tile(self, split: str, done: int, total: int) -> None: ...
+
+    def on_epoch(self, log: EpochLog, epochs: int) -> None: ...
+
+    def on_record(self, folder: Path, record: RunRecord) -> None: ...
+
+
+def train_one(results: Path, model: str) -> Path:
+    experiment = Experiment(models=(model,), data=TINY, device="cpu", results=str(results), settings=SMALL)
+    ((folder, _),) = run_experiment(experiment, Quiet())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_one(tmp_path_factory.mktemp("runs"), "vsepp")
+
+
+def damage(run: Path, copy: Path, name: str, content: bytes, *, forge: bool) -> Path:
+    """Copy a run with one file replaced; `forge`: the record vouches for the new content."""
+    copy.mkdir()
+    for file in run.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / name).write_bytes(content)
+    if forge:
+        import hashlib
+
+        record = read_record(copy)
+        checksum = hashlib.sha256(content).hexdigest()
+        write_record(copy, msgspec.structs.replace(record, files=record.files | {name: checksum}))
+    return copy
+
+
+@pytest.mark.parametrize("model", ["scan:i2t-avg", "camp"])
+def test_same_data_gives_the_same_figures(tmp_path: Path, model: str) -> None:
+    folder = train_one(tmp_path, model)
+    parent = read_record(folder)
+    home, record = evaluate_run(folder, tmp_path, Quiet(), device="cpu")
+    assert record == read_record(home)
+    assert record.parent == parent.run_id
+    before, after = parent.evaluation("test"), record.evaluation("test")
+    assert before == after
+    first, second = (read_arrays(f, r, "queries_test.npz") for f, r in ((folder, parent), (home, record)))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_other_data_and_split_are_recorded_with_the_words_that_are_unknown(run: Path, tmp_path: Path) -> None:
+    data = "toy:train=2,dev=7,test=2,regions=8,feature_size=16,seed=5"
+    home, record = evaluate_run(run, tmp_path, Quiet(), data=data, split="dev", device="cpu")
+    parent = read_record(run)
+    (evaluation,) = record.evaluations
+    assert (evaluation.split, evaluation.images, evaluation.captions) == ("dev", 7, 35)
+    assert evaluation.task_fingerprint != parent.evaluation("dev").task_fingerprint
+    assert record.dataset.train_fingerprint == parent.dataset.train_fingerprint
+    assert record.dataset.images == {"dev": 7}
+    assert record.config.data == data
+    assert 0 < record.vocabulary.unknown_share["dev"] < 1
+    assert set(record.files) == {"queries_dev.npz"}
+    assert home.name.endswith("-dev-full")
+
+
+def test_record_alone_names_the_run_as_well_as_its_folder(run: Path, tmp_path: Path) -> None:
+    assert evaluate_run(run / "record.json", tmp_path, Quiet(), device="cpu")[1].parent == read_record(run).run_id
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"split": "testall"}, DataError, "no split 'testall'"),
+        ({"protocol": "f30k-1k"}, DataError, "has 5 images, protocol f30k-1k needs 1,000"),
+        ({"protocol": "coco"}, ConfigError, "protocol: got 'coco'"),
+        ({"data": "nowhere"}, DataError, "nowhere: no such folder"),
+        ({"data": TINY.replace("feature_size=16", "feature_size=8")}, DataError, "features of size 8, .* size 16"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    run: Path, tmp_path: Path, asked: dict[str, Any], error: type[CampBenchError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        evaluate_run(run, tmp_path, Quiet(), device="cpu", **asked)
+    assert list_records(tmp_path) == []
+
+
+def test_evaluation_of_an_evaluation_names_the_run_with_the_weights(run: Path, tmp_path: Path) -> None:
+    home, _ = evaluate_run(run, tmp_path, Quiet(), device="cpu")
+    with pytest.raises(RecordError, match=f"holds no weights; give the run that was trained, {run.name}"):
+        open_run(home)
+
+
+def test_changed_weights_are_refused(run: Path, tmp_path: Path) -> None:
+    copy = damage(run, tmp_path / "copy", "weights.safetensors", b"rubbish", forge=False)
+    with pytest.raises(RecordError, match="checksum differs"):
+        open_run(copy)
+
+
+@pytest.mark.parametrize("content", [b"rubbish", safetensors.numpy.save({"a": np.ones(3, dtype=np.float32)})])
+def test_weights_of_another_model_are_refused(run: Path, tmp_path: Path, content: bytes) -> None:
+    copy = damage(run, tmp_path / "copy", "weights.safetensors", content, forge=True)
+    with pytest.raises(RecordError, match="not weights of vsepp as recorded") as caught:
+        open_run(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_vocabulary_that_is_none_is_refused(run: Path, tmp_path: Path) -> None:
+    copy = damage(run, tmp_path / "copy", "vocabulary.json", b"{}", forge=True)
+    with pytest.raises(DataError, match="not a vocabulary file"):
+        open_run(copy)
