@@ -79,7 +79,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """One run, completely: this model, this seed, these settings on this data.
 
     protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
-    resolved, never "auto". options: all of the model's family.
+    resolved, never "auto". options: all of the model's family. word_vectors: a file that the words start from, or "".
     """
 
     model: str
@@ -87,6 +87,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     data: str
     protocol: str
     vocab_from: Literal["train+dev", "train"]
+    word_vectors: str
     preset: str
     device: str
     precision: Literal["fp32", "bf16"]
@@ -97,8 +98,8 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
-    threads: of the CPU, 0 for as many as torch chooses. settings: overrides for every model. model: overrides for one,
-    by the name given in `models`.
+    word_vectors: a file that the words start from, or "" for none. threads: of the CPU, 0 for as many as torch chooses.
+    settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -106,6 +107,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     data: str = "toy"
     protocol: str = "full"
     vocab_from: Literal["train+dev", "train"] = "train+dev"
+    word_vectors: str = ""
     preset: str = "quick"
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"

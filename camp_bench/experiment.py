@@ -9,17 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
 
-from camp_bench.config import Experiment
+from camp_bench.config import Experiment, RunConfig
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, fingerprints
+from camp_bench.data.word_vectors import WordVectors, read_word_vectors
 from camp_bench.devices import (
     explained_memory,
     nondeterminism,
@@ -70,13 +70,24 @@ class Reporter(Observer, Protocol):
     def on_record(self, folder: Path, record: RunRecord) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
 class _Material:
     """What all runs of an experiment share. fingerprints: of each split that is evaluated."""
 
-    corpus: Corpus
-    fingerprints: Mapping[str, Fingerprints]
-    command: tuple[str, ...]
+    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...]) -> None:
+        self.corpus, self.fingerprints, self.command = corpus, prints, command
+        self._vectors: dict[tuple[str, int, int], WordVectors] = {}
+
+    def word_vectors(self, config: RunConfig) -> WordVectors | None:
+        """Return the vectors that the words of a run start from, None for random ones; a file is read once."""
+        settings = config.settings
+        vocabulary = self.corpus.vocabulary(config.vocab_from, settings.min_count)
+        if not config.word_vectors:
+            return None
+        key = config.vocab_from, settings.min_count, settings.word_dim
+        if key not in self._vectors:
+            file = Path(config.word_vectors).expanduser()
+            self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim)
+        return self._vectors[key]
 
 
 def run_experiment(
@@ -99,6 +110,8 @@ def run_experiment(
     for split in SPLITS:
         corpus.tokens(split)
     material = _Material(corpus, prints, tuple(command))
+    for plan in plans:  # what can be wrong with a vocabulary or its vectors shows before the first run
+        material.word_vectors(plan.config)
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
@@ -120,7 +133,10 @@ def _run(
     splits = {name: corpus.encoded(name, vocabulary, config.settings.max_words) for name in SPLITS}
     train_split = splits["train"].split
     shape = Shape(vocabulary_size=len(vocabulary), feature_size=train_split.feature_size)
-    model = build_model(plan.variant, config.settings, plan.options, shape, config.seed).to(device)
+    model = build_model(plan.variant, config.settings, plan.options, shape, config.seed)
+    if vectors := material.word_vectors(config):
+        model.start_words_from(torch.from_numpy(vectors.rows), torch.from_numpy(vectors.vectors))
+    model.to(device)
     peak_device_bytes(device)  # so that what earlier runs took is not this one's
     with strict_numerics(device), nondeterminism() as reasons:
         trained = train(
@@ -166,7 +182,7 @@ def _run(
         nondeterministic_reason=reasons[0] if reasons else None,
         environment=environment_of(device),
         dataset=dataset_facts(corpus, material.fingerprints["test"].train),
-        vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count),
+        vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count, vectors),
         training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
         evaluations=evaluations,
         timings=timings(

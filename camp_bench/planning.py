@@ -64,6 +64,7 @@ def _plan(experiment: Experiment, model: str, device: str) -> RunPlan:
         data=experiment.data,
         protocol=experiment.protocol,
         vocab_from=experiment.vocab_from,
+        word_vectors=experiment.word_vectors,
         preset=experiment.preset,
         device=device,
         precision=experiment.precision,

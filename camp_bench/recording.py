@@ -11,6 +11,7 @@ from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
+from camp_bench.data.word_vectors import WordVectors
 from camp_bench.devices import describe_device
 from camp_bench.environment import collect_environment
 from camp_bench.evaluate import Evaluation
@@ -98,14 +99,18 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
     )
 
 
-def vocabulary_facts(corpus: Corpus, vocabulary: Vocabulary, source: str, min_count: int) -> VocabularyFacts:
-    """Return where the words came from, and how many of each split's are not among them."""
+def vocabulary_facts(
+    corpus: Corpus, vocabulary: Vocabulary, source: str, min_count: int, vectors: WordVectors | None = None
+) -> VocabularyFacts:
+    """Return where the words came from, how many of each split's are not among them, and what they started from."""
     return VocabularyFacts(
         source=source,
         tokenizer=TOKENIZER,
         min_count=min_count,
         size=len(vocabulary),
         unknown_share=corpus.unknown_shares(vocabulary),
+        pretrained=0 if vectors is None else len(vectors.rows),
+        word_vectors_sha256=None if vectors is None else vectors.sha256,
     )
 
 

@@ -99,13 +99,18 @@ class DatasetFacts(_Strict, frozen=True, kw_only=True):
 
 
 class VocabularyFacts(_Strict, frozen=True, kw_only=True):
-    """Where the words came from, and the share of tokens a split that are not among them."""
+    """Where the words came from, and the share of tokens a split that are not among them.
+
+    pretrained: how many words started from vectors of a file, whose checksum is `word_vectors_sha256`.
+    """
 
     source: str
     tokenizer: str
     min_count: int
     size: int
     unknown_share: dict[str, float]
+    pretrained: int = 0
+    word_vectors_sha256: str | None = None
 
 
 class EpochLog(_Strict, frozen=True, kw_only=True):

@@ -28,7 +28,6 @@ from camp_bench.recording import (
     evaluation_record,
     evaluation_timings,
     query_arrays,
-    vocabulary_facts,
 )
 from camp_bench.records import (
     RunRecord,
@@ -134,7 +133,7 @@ def evaluate_run(
             nondeterministic_reason=reasons[0] if reasons else parent.nondeterministic_reason,
             environment=environment_of(place),
             dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
-            vocabulary=vocabulary_facts(corpus, run.vocabulary, parent.vocabulary.source, parent.vocabulary.min_count),
+            vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
             evaluations=(evaluation_record(found, of_split, prints, protocol, settings, queries=queries),),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
             files={queries: write_arrays(home / queries, query_arrays(found, of_split))},

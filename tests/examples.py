@@ -53,6 +53,7 @@ def example_record(
         data="toy",
         protocol="full",
         vocab_from="train+dev",
+        word_vectors="",
         preset="quick",
         device="cpu",
         precision="fp32",

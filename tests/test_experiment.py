@@ -15,6 +15,7 @@ from examples import TINY
 from camp_bench.config import Experiment
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import fingerprints
+from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CampBenchError, DataError, OutputError
 from camp_bench.experiment import run_experiment
 from camp_bench.metrics import retrieval_metrics
@@ -146,6 +147,19 @@ def test_vocabulary_from_train_alone_is_recorded(tmp_path: Path) -> None:
     assert alone.vocabulary.unknown_share["dev"] > both.vocabulary.unknown_share["dev"] == 0.0
 
 
+def test_words_start_from_the_vectors_given(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.txt"
+    file.write_text("a 1 1 1 1 1 1\nthe 2 2 2 2 2 2\n")
+    frozen = SMALL | {"learning_rate": 1e-30, "epochs": 1}
+    folder, record = one_run(tmp_path / "r", word_vectors=str(file), settings=frozen)
+    vocabulary = Vocabulary.from_json((folder / "vocabulary.json").read_bytes())
+    weights = safetensors.numpy.load_file(folder / "weights.safetensors")["caption_encoder.words.weight"]
+    assert weights[vocabulary.words.index("a")].tolist() == [1.0] * 6
+    assert np.abs(weights[4:]).max() <= 2.0
+    assert record.vocabulary.pretrained == len({"a", "the"} & set(vocabulary.words))
+    assert record.vocabulary.word_vectors_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def test_stopped_run_leaves_finished_ones_and_no_half(tmp_path: Path) -> None:
     found = []
     with pytest.raises(KeyboardInterrupt):
@@ -173,6 +187,7 @@ def test_taken_run_id_gets_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     [
         ({"data": "nowhere"}, DataError, "nowhere: no such folder"),
         ({"data": "toy:train=1,dev=2,test=2,regions=8,feature_size=16"}, DataError, "training needs 2 images or more"),
+        ({"word_vectors": "none.txt"}, DataError, "can't be read"),
         ({"settings": SMALL | {"min_count": 9999}}, DataError, "none of .* words occurs 9999 times"),
     ],
 )

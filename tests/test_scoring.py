@@ -560,5 +560,52 @@ class TestCosine:
         assert scores.isnan().tolist() == [[False, False], [True, True], [False, False]]
 
 
+SPARSE = {
+    "nothing": [[0.0, 0.0, 0.0, 0.0]] * 3,
+    "one pair": [[0.0] * 4, [0.0, 0.0, -2.0, 0.0], [0.0] * 4],
+    "some pairs of each caption": [[1.0, 0.0, 0.0, -1.0], [0.0, 2.0, 0.0, 0.5], [0.0, -1.0, 3.0, 0.0]],
+    "a whole column and a whole row": [[1.0, 2.0, -1.0, 0.5], [0.0, 3.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0]],
+}
+
+
+@pytest.mark.parametrize("name", ["scan:t2i-lse", "scan:i2t-avg-softmax", "scan:t2i-max-l1norm", "camp"])
+class TestGradientsOfFewPairs:
+    """A loss over the hardest negatives depends on few of a batch's pairs."""
+
+    @pytest.mark.parametrize("shares", SPARSE.values(), ids=SPARSE)
+    def test_are_the_plain_one_s(self, name: str, shares: list[Vector]) -> None:
+        found = []
+        for form in (fast, plain):
+            model = small_model(name, 6).requires_grad_()
+            images, captions = draw(3, 4, 6).requires_grad_(), draw_captions(LENGTHS, 6).requires_grad_()
+            words = captions * word_mask(LENGTHS, 7)[:, :, None]
+            (form(model, images, words, LENGTHS) * torch.tensor(shares, dtype=torch.float64)).sum().backward()
+            weights = [weight.grad for weight in model.parameters() if weight.grad is not None]
+            found.append([images.grad, captions.grad, *weights])
+        for quick, slow in zip(*found, strict=True):
+            torch.testing.assert_close(quick, slow, rtol=1e-9, atol=1e-10)
+
+    @pytest.mark.parametrize("side", ["images", "captions"])
+    def test_are_there_where_one_side_alone_is_learnt(self, name: str, side: str) -> None:
+        model, shares = small_model(name, 6), torch.tensor(SPARSE["some pairs of each caption"], dtype=torch.float64)
+        found = []
+        for form in (fast, plain):
+            items = {"images": draw(3, 4, 6), "captions": draw_captions(LENGTHS, 6)}
+            items[side].requires_grad_()
+            words = items["captions"] * word_mask(LENGTHS, 7)[:, :, None]
+            scores = form(model, items["images"], words, LENGTHS)
+            found.append(torch.autograd.grad((scores * shares).sum(), items[side])[0])
+        torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
+
+    def test_scores_are_the_same_bits_with_and_without_a_gradient(self, name: str) -> None:
+        model, images, captions = small_model(name, 6), draw(3, 4, 6), draw_captions(LENGTHS, 6)
+        with torch.no_grad():
+            quiet = fast(model, images, captions, LENGTHS)
+        assert not quiet.requires_grad
+        learning = fast(model, images.requires_grad_(), captions, LENGTHS)
+        assert learning.requires_grad
+        assert torch.equal(quiet, learning.detach())
+
+
 def plain(model: PairModel, images: Tensor, captions: Tensor, lengths: Tensor) -> Tensor:
     return model.score_plain(images, captions, lengths)

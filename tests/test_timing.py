@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 
 import pytest
 import torch
@@ -87,10 +86,6 @@ def test_errors_inside_pass_through(clock: Clock, device: torch.device) -> None:
 
 
 def test_real_seconds() -> None:
-    found = []
-    for pause in (0.0, 0.05, 0.2):
-        with timed(CPU) as elapsed:
-            time.sleep(pause)
-        assert elapsed.seconds >= pause
-        found.append(elapsed.seconds)
-    assert all(shorter < longer for shorter, longer in pairwise(found))
+    with timed(CPU) as elapsed:
+        time.sleep(0.05)
+    assert 0.05 <= elapsed.seconds < 30

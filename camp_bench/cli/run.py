@@ -51,6 +51,9 @@ def run(
     vocab_from: Annotated[
         str | None, typer.Option(metavar="SPLITS", help="train+dev or train.  [default: train+dev]")
     ] = None,
+    word_vectors: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
+    ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
@@ -72,6 +75,7 @@ def run(
         "precision": precision,
         "threads": threads,
         "vocab_from": vocab_from,
+        "word_vectors": word_vectors,
         "results": results,
     }
     settings = {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
@@ -87,6 +88,13 @@ class PairModel(nn.Module, ABC):
     @abstractmethod
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         """Return the training loss of a batch of B positive pairs, which lie on the diagonal."""
+
+    @torch.no_grad()
+    def start_words_from(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N W"]) -> None:
+        """Give the words numbered `rows` these vectors, W = `settings.word_dim`, in place of random ones."""
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                module.weight[rows] = vectors
 
     def forward(
         self, features: Float[Tensor, "I R F"], tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]

@@ -1,9 +1,9 @@
 """CAMP's message passing for all pairs of a tile (Wang et al., ICCV 2019, eq. 1-11), the paper's own form.
 
-Because the gate is element-wise, one D x D product a region and a word stays for every pair: that is the model's own cost,
-and the rest is kept small beside it. Keys, and the share of an item's own vectors in its attention logits, are made once an
-item; residuals are added after pooling, since sum a (f + own) = sum a f + sum a own. One caption meets all images of the
-tile at a time: no padding, no masks, and temporaries of I x R x D numbers that stay in cache.
+Because the gate is element-wise, one D x D product a region and a word stays for every pair: that is the model's own
+cost, and the rest is kept small beside it. Keys, and the share of an item's own vectors in its attention logits, are
+made once an item; residuals are added after pooling, since sum a (f + own) = sum a f + sum a own. One caption meets all
+images of the tile at a time: no padding, no masks, and temporaries of I x R x D numbers that stay in cache.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from camp_bench.scoring.common import word_mask
 from camp_bench.scoring.recompute import score_tile
-from camp_bench.shapes import Float, Int
+from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["camp_tile"]
 
@@ -33,54 +34,76 @@ def camp_tile(
 
     Equal to `camp_plain` up to rounding, gradients included.
     """
+    used = {name: weight for name, weight in weights.items() if not name.startswith("key_")}
 
-    def score(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
-        named = dict(zip(weights, shared, strict=True))
+    def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
+        named = dict(zip(used, shared, strict=True))
         words, keys, lengths = captions
         own_logits = images[0] @ named["attend_image"]
         columns = [
-            _score_caption(images[0], images[1], own_logits, words[row, :length], keys[row, :length], named)
-            for row, length in enumerate(lengths.tolist())
+            _score(images[0], images[1], own_logits, words[row : row + 1, :n], keys[row : row + 1, :n], None, named)
+            for row, n in enumerate(lengths.tolist())
         ]
         return torch.stack(columns, 1)
 
-    return score_tile(score, (images, image_keys), (captions, caption_keys, lengths), tuple(weights.values()))
+    def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
+        named = dict(zip(used, shared, strict=True))
+        words, keys, lengths = captions
+        mask = word_mask(lengths.to(words.device), words.shape[1])
+        return _score(images[0], images[1], images[0] @ named["attend_image"], words, keys, mask, named)
+
+    return score_tile(tile, pairs, (images, image_keys), (captions, caption_keys, lengths), tuple(used.values()))
 
 
-def _score_caption(
-    images: Float[Tensor, "I R D"],
-    image_keys: Float[Tensor, "I R H"],
-    image_logits: Float[Tensor, "I R"],
-    words: Float[Tensor, "L D"],
-    word_keys: Float[Tensor, "L H"],
+def _score(
+    images: Float[Tensor, "P R D"],
+    image_keys: Float[Tensor, "P R H"],
+    image_logits: Float[Tensor, "P R"],
+    words: Float[Tensor, "N L D"],
+    word_keys: Float[Tensor, "N L H"],
+    mask: Bool[Tensor, "P L"] | None,
     weights: dict[str, Tensor],
-) -> Float[Tensor, " I"]:
-    (n_images, regions, dim), n_words = images.shape, len(words)
-    scaled = word_keys * word_keys.shape[1] ** -0.5
-    table = scaled @ image_keys.reshape(n_images * regions, -1).T  # (L, I R): both softmaxes run along long rows
-    to_regions = (table.softmax(0).T @ words).view(n_images, regions, dim)
-    to_words = table.view(n_words, n_images, regions).softmax(2).transpose(0, 1) @ images  # (I, L, D)
-    fused_image, share_image = _fuse(images, to_regions, image_logits, weights, "image")
-    fused_text, share_text = _fuse(words, to_words, words @ weights["attend_text"], weights, "text")
-    own = torch.bmm(share_image[:, None], images)[:, 0] + share_text @ words
-    hidden = torch.addmm(weights["hidden_bias"], fused_image + fused_text + own, weights["hidden"]).relu_()
+) -> Float[Tensor, " P"]:
+    """Score P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
+    pairs, regions, dim = images.shape
+    scaled = word_keys * word_keys.shape[2] ** -0.5
+    if mask is None:
+        table = (scaled[0] @ image_keys.reshape(pairs * regions, -1).T).view(-1, pairs, regions)
+        to_regions = (table.softmax(0).flatten(1).T @ words[0]).view(pairs, regions, dim)
+        to_words = table.softmax(2).transpose(0, 1) @ images
+    else:
+        table = scaled @ image_keys.transpose(1, 2)
+        real = table.masked_fill(~mask[:, :, None], -torch.inf)
+        to_regions, to_words = real.softmax(1).transpose(1, 2) @ words, table.softmax(2) @ images
+    fused_image, share_image = _fuse(images, to_regions, image_logits, None, weights, "image")
+    fused_text, share_text = _fuse(words, to_words, words @ weights["attend_text"], mask, weights, "text")
+    own_text = share_text @ words[0] if mask is None else torch.bmm(share_text[:, None], words)[:, 0]
+    pooled = fused_image + fused_text + torch.bmm(share_image[:, None], images)[:, 0] + own_text
+    hidden = torch.addmm(weights["hidden_bias"], pooled, weights["hidden"]).relu_()
     return hidden @ weights["out"] + weights["out_bias"]
 
 
 def _fuse(
-    own: Tensor, message: Float[Tensor, "I P D"], own_logits: Tensor, weights: dict[str, Tensor], side: str
-) -> tuple[Float[Tensor, "I D"], Float[Tensor, "I P"]]:
+    own: Tensor,
+    message: Float[Tensor, "P K D"],
+    own_logits: Tensor,
+    mask: Tensor | None,
+    weights: dict[str, Tensor],
+    side: str,
+) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P K"]]:
     """Gate, fuse, transform and pool, but for the residual; return the pooled vectors and the attention that pooled."""
     places, dim = message.shape[1:]
-    gated: Tensor = _Gate.apply(own, message)
+    gated: Tensor = _Gate.apply(own, message)  # type: ignore[no-untyped-call]
     fused = torch.addmm(weights[f"fuse_{side}_bias"], gated.view(-1, dim), weights[f"fuse_{side}"]).relu_()
     logits = (fused @ weights[f"attend_{side}"]).view(-1, places) + own_logits
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
     share = (logits * dim**-0.5).softmax(1)
     return torch.bmm(share[:, None], fused.view(-1, places, dim))[:, 0], share
 
 
 class _Gate(torch.autograd.Function):
-    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; own may lack dimension 0."""
+    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; own may be 1 long in dimension 0."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, message: Tensor) -> Tensor:
@@ -88,7 +111,7 @@ class _Gate(torch.autograd.Function):
         return (own * message).sigmoid_().mul_(own + message)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         own, message = ctx.saved_tensors
         gate = (own * message).sigmoid_()

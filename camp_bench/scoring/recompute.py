@@ -1,13 +1,13 @@
 """Scores whose backward pass computes again what it needs, for the pairs that have a gradient only.
 
-A tile of I x C pairs makes temporaries of I x C x R x D numbers; kept for the backward pass, they would cost more time in
-memory traffic than the arithmetic does. Nothing of the kind is kept here. And a loss over hardest negatives depends on
-at most three scores a pair of the batch, so its backward pass visits 3 B of the B x B pairs. Both are exact.
+A tile of I x C pairs makes temporaries of I x C x R x D numbers; kept for the backward pass, they would cost more time
+in memory traffic than the arithmetic does. Nothing of the kind is kept here. And a loss over hardest negatives depends
+on at most 3 B of the B x B scores of a batch, so its backward pass visits 3 B pairs. Both are exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -16,55 +16,75 @@ from torch.autograd.function import once_differentiable
 
 from camp_bench.shapes import Float
 
-__all__ = ["TileScore", "score_tile"]
+__all__ = ["Score", "score_tile"]
 
-TileScore: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
-"""From the tensors of I images, of C captions (first dimension: the item) and of shared weights to the scores (I, C)."""
+Score: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
+"""From tensors of images, of captions (dimension 0: the item) and of shared weights to scores."""
+
+COLUMNS, PAIRS = 8, 128
+"""How many captions of a tile, or pairs, the backward pass takes at a time."""
+
+_Rows: TypeAlias = Tensor | slice
 
 
 def score_tile(
-    score: TileScore, images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor] = ()
+    tile: Score, pairs: Score, images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor] = ()
 ) -> Float[Tensor, "I C"]:
-    """Return `score(images, captions, shared)`, differentiable once, for a `score` in which pairs don't meet."""
+    """Return `tile(images, captions, shared)`, differentiable once.
+
+    tile: scores I images with C captions, (I, C). pairs: scores as many images as captions, one with one, (P,).
+    """
     if not torch.is_grad_enabled():
-        return score(images, captions, shared)
-    scores: Tensor = _Recomputed.apply(score, len(images), len(captions), *images, *captions, *shared)
+        return tile(images, captions, shared)
+    scores: Tensor = _Recomputed.apply(tile, pairs, len(images), len(captions), *images, *captions, *shared)  # type: ignore[no-untyped-call]
     return scores
 
 
 class _Recomputed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, score: TileScore, n_images: int, n_captions: int, *tensors: Tensor) -> Tensor:
-        ctx.score, ctx.ends = score, (n_images, n_images + n_captions)
+    def forward(ctx: Any, tile: Score, pairs: Score, n_images: int, n_captions: int, *tensors: Tensor) -> Tensor:
+        ctx.tile, ctx.pairs, ctx.ends = tile, pairs, (n_images, n_images + n_captions)
         ctx.save_for_backward(*tensors)
         device = tensors[0].device.type
         ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
-        return score(*_split(tensors, ctx.ends))
+        return tile(*_split(tensors, ctx.ends))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tensors, (first, second), (device, dtype, enabled) = ctx.saved_tensors, ctx.ends, ctx.autocast
-        wanted = [number for number, needed in enumerate(ctx.needs_input_grad[3:]) if needed]
+        wanted = [number for number, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
         sums = {number: torch.zeros_like(tensors[number]) for number in wanted}
-        for column, count in enumerate((gradient != 0).sum(0).tolist()):
-            if count == 0:
-                continue
-            here = gradient[:, column]
-            rows = here.nonzero()[:, 0] if count < len(gradient) else None
-            images = [tensor if rows is None else tensor[rows] for tensor in tensors[:first]]
-            captions = [tensor[column : column + 1] for tensor in tensors[first:second]]
-            leaves = [tensor.detach() for tensor in (*images, *captions, *tensors[second:])]
+        for score, rows, columns, outer in _parts(ctx.tile, ctx.pairs, gradient):
+            where = [rows] * first + [columns] * (second - first) + [slice(None)] * (len(tensors) - second)
+            leaves = [
+                (tensor if number >= second else tensor[part]).detach()
+                for number, (tensor, part) in enumerate(zip(tensors, where, strict=True))
+            ]
             variables = [leaves[number].requires_grad_() for number in wanted]
             with torch.enable_grad(), torch.autocast(device, dtype, enabled):
-                scores = ctx.score(*_split(leaves, ctx.ends))
-            outer = (here if rows is None else here[rows])[:, None]
-            for number, value in zip(wanted, torch.autograd.grad(scores, variables, outer), strict=True):
-                if number < first and rows is not None:
-                    sums[number].index_add_(0, rows, value)
+                scores = score(*_split(leaves, ctx.ends))
+            found = torch.autograd.grad(scores, variables, outer, materialize_grads=True)
+            for number, value in zip(wanted, found, strict=True):
+                part = where[number]
+                if isinstance(part, Tensor):
+                    sums[number].index_add_(0, part, value)
                 else:
-                    (sums[number][column : column + 1] if first <= number < second else sums[number]).add_(value)
-        return (None, None, None, *(sums.get(number) for number in range(len(tensors))))
+                    (sums[number][part] if number < second else sums[number]).add_(value)
+        return (None, None, None, None, *(sums.get(number) for number in range(len(tensors))))
+
+
+def _parts(tile: Score, pairs: Score, gradient: Tensor) -> Iterator[tuple[Score, _Rows, _Rows, Tensor]]:
+    """Yield how to score, which images, which captions and the gradient there, until every gradient but 0 was met."""
+    rows, columns = gradient.nonzero(as_tuple=True)
+    if 3 * len(rows) > gradient.numel():
+        for start in range(0, gradient.shape[1], COLUMNS):
+            group = slice(start, start + COLUMNS)
+            yield tile, slice(None), group, gradient[:, group]
+    else:
+        for start in range(0, len(rows), PAIRS):
+            i, c = rows[start : start + PAIRS], columns[start : start + PAIRS]
+            yield pairs, i, c, gradient[i, c]
 
 
 def _split(

@@ -1,0 +1,80 @@
+"""Word vectors in each form that people have them, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from camp_bench.data.vocabulary import Vocabulary, build_vocabulary
+from camp_bench.data.word_vectors import read_word_vectors
+from camp_bench.errors import DataError
+
+TEXT = "the 9 9 9\ndog 1 2 3\nzebra 7 7 7\ncat 4 5 6\ndog 8 8 8\n"
+
+
+@pytest.fixture
+def vocabulary() -> Vocabulary:
+    return build_vocabulary([["dog", "cat", "bird"]], 1)
+
+
+@pytest.mark.parametrize("header", ["", "5 3\n"])
+def test_text_with_and_without_counts(tmp_path: Path, vocabulary: Vocabulary, header: str) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_text(header + TEXT)
+    found = read_word_vectors(file, vocabulary, 3)
+    words = {vocabulary.words[row]: vector.tolist() for row, vector in zip(found.rows, found.vectors, strict=True)}
+    assert words == {"cat": [4, 5, 6], "dog": [1, 2, 3]}
+    assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_npz(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    file = tmp_path / "vectors.npz"
+    np.savez(file, words=np.array(["bird", "fish"]), vectors=np.array([[1.5, 2.5], [0, 0]]))
+    found = read_word_vectors(file, vocabulary, 2)
+    assert [vocabulary.words[row] for row in found.rows] == ["bird"]
+    assert found.vectors.tolist() == [[1.5, 2.5]]
+    assert found.vectors.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"zebra 1 2 3 4\ndog 1 2 3 4\n", "has 4 numbers, the model's words have 3; set word_dim to 4"),
+        (b"zebra 1 2 3\nx 1 2 3\nantelope 1 2 3\n", "none of the vocabulary's 3 words"),
+        (b"the 1 2 3\na 1 2 3\ndog 1 two 3\n", "line 3 isn't a word and its numbers"),
+        (b"the 1 2 3\ndog 1 nan 3\n", "NaN or infinity"),
+        (b"", "none of the vocabulary's 3 words"),
+        (b"\xff\xfe\x00", "line 1 isn't a word and its numbers"),
+    ],
+)
+def test_bad_text_is_refused(tmp_path: Path, vocabulary: Vocabulary, content: bytes, message: str) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read_word_vectors(file, vocabulary, 3)
+    assert message in str(caught.value)
+
+
+def test_bad_npz_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    file = tmp_path / "vectors.npz"
+    for content in (
+        {"words": np.array(["dog"])},
+        {"words": np.array(["dog"], dtype=object), "vectors": np.ones((1, 3))},
+    ):
+        np.savez(file, **content)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="expected one without objects"):
+            read_word_vectors(file, vocabulary, 3)
+    np.savez(file, words=np.array(["dog"]), vectors=np.ones((2, 3)))
+    with pytest.raises(DataError, match=r"shapes \(1,\) and \(2, 3\)"):
+        read_word_vectors(file, vocabulary, 3)
+    file.write_bytes(b"rubbish")
+    with pytest.raises(DataError, match="not a"):
+        read_word_vectors(file, vocabulary, 3)
+
+
+def test_missing_file_is_named(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    with pytest.raises(DataError, match=r"none\.txt: can't be read"):
+        read_word_vectors(tmp_path / "none.txt", vocabulary, 3)
