@@ -81,7 +81,7 @@ def train(
         rate = settings.learning_rate * 0.1 ** sum(epoch > after for after in settings.decay_epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        hardest = epoch > settings.warmup_epochs
+        hardest = epoch > settings.warmup_epochs and model.hardest_negatives
         rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
         total = plateau = 0.0
         model.train()

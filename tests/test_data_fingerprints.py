@@ -277,7 +277,7 @@ def test_missing_split(folder: Path, missing: str) -> None:
 def test_cache_saves_the_second_reading(folder: Path, hashed: list[str]) -> None:
     first = fingerprints(open_folder(folder), "test")
     assert fingerprints(open_folder(folder), "test") == first
-    assert hashed == ["test", "train"]
+    assert hashed == ["train", "test"]
     assert set(json.loads((folder / CACHE_NAME).read_text())["features"]) == {"train_ims.npy", "test_ims.npy"}
     assert [file.name for file in folder.iterdir() if file.suffix == ".tmp"] == []
 
@@ -289,7 +289,7 @@ def test_cache_moves_with_its_folder(folder: Path, hashed: list[str]) -> None:
         file.rename(inner / file.name)
     fingerprints(open_folder(inner), "test")
     fingerprints(open_folder(inner.rename(folder / "b")), "test")
-    assert hashed == ["test", "train"]
+    assert hashed == ["train", "test"]
 
 
 def test_linked_features_are_kept_under_their_path(folder: Path, hashed: list[str]) -> None:
@@ -298,7 +298,7 @@ def test_linked_features_are_kept_under_their_path(folder: Path, hashed: list[st
     (folder / "test_ims.npy").symlink_to(linked)
     first = fingerprints(open_folder(folder), "test")
     assert fingerprints(open_folder(folder), "test") == first
-    assert hashed == ["test", "train"]
+    assert hashed == ["train", "test"]
     assert set(json.loads((folder / CACHE_NAME).read_text())["features"]) == {"train_ims.npy", str(linked)}
 
 

@@ -24,7 +24,16 @@ SCAN_NAMES = {
     f"scan:{direction}-{pooling}" + ("" if norm == "clipped_l2norm" else f"-{norm}")
     for direction, pooling, norm in product(("t2i", "i2t"), ("lse", "avg", "max", "sum"), NORMS)
 }
-NAMES = ("vsepp", "camp", "scan:t2i-lse", "scan:i2t-lse", "scan:t2i-max-softmax", "scan:i2t-avg-softmax")
+NAMES = (
+    "vsepp",
+    "vsepp:vse0",
+    "vsepp:order",
+    "camp",
+    "scan:t2i-lse",
+    "scan:i2t-lse",
+    "scan:t2i-max-softmax",
+    "scan:i2t-avg-softmax",
+)
 SHAPE = Shape(vocabulary_size=12, feature_size=5)
 
 
@@ -50,12 +59,12 @@ def weights_of(model: PairModel) -> dict[str, list[Any]]:
 
 
 class TestNames:
-    def test_all_56_forms_of_scan_and_the_two_others_are_there(self) -> None:
+    def test_all_56_forms_of_scan_and_the_others_are_there(self) -> None:
         names = [variant.name for variant in variants()]
         assert len(names) == len(set(names))
         assert len(SCAN_NAMES) == 56
         assert {name for name in names if name.startswith("scan")} == SCAN_NAMES
-        assert {"vsepp", "camp"} <= set(names)
+        assert {"vsepp", "vsepp:vse0", "vsepp:order", "camp"} <= set(names)
 
     def test_each_variant_says_what_it_is(self) -> None:
         for variant in variants():

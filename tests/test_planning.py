@@ -24,12 +24,12 @@ def test_a_models_own_table_wins_over_settings_for_all() -> None:
     experiment = Experiment(
         models=("vsepp", "scan"),
         settings={"epochs": 2},
-        model={"scan": {"epochs": 5, "lambda_attention": 4.0, "norm": "softmax"}},
+        model={"scan": {"epochs": 5, "lambda_attention": 4.0, "norm": "clipped_l2norm"}},
     )
     vsepp, scan = plan_runs(experiment)
     assert (vsepp.config.settings.epochs, scan.config.settings.epochs) == (2, 5)
     assert scan.config.options["lambda_attention"] == 4.0
-    assert scan.config.options["norm"] == "softmax"
+    assert scan.config.options["norm"] == "clipped_l2norm"
     assert scan.config.options["pooling"] == "lse"
 
 
@@ -51,6 +51,10 @@ def test_resolved_experiment_means_the_same_and_can_be_run_again() -> None:
         ({"settings": {"lambda_attention": 1}}, "unknown key 'lambda_attention'"),
         ({"models": ("vsepp",), "model": {"vsepp": {"lambda_attention": 1}}}, "model 'vsepp': unknown key"),
         ({"models": ("scan",), "model": {"scan": {"lambda_atention": 1}}}, "did you mean 'lambda_attention'?"),
+        (
+            {"models": ("scan",), "model": {"scan": {"norm": "softmax"}}},
+            "model 'scan:t2i-lse': norm is part of that name; ask for scan:t2i-lse-softmax instead",
+        ),
         ({"models": ("scan",), "model": {"scan": {"norm": "l3"}}}, "model 'scan:t2i-lse'"),
         ({"seeds": (1, 1)}, "seeds: 1 is given twice"),
     ],

@@ -36,7 +36,8 @@ class Shape:
 class Variant:
     """One table entry of a family: a name that users give, and what it means.
 
-    options: of the family, complete. settings: by preset. source: paper and equation or table.
+    options: of the family, complete. settings: by preset. source: paper and equation or table. named: the options that
+    the name says, which therefore can't be overridden.
     """
 
     name: str
@@ -45,12 +46,15 @@ class Variant:
     settings: Mapping[str, Settings]
     source: str
     summary: str
+    named: frozenset[str] = frozenset()
 
 
 class PairModel(nn.Module, ABC):
     """Base of all models. F: feature size, D: `settings.dim`, R: regions, L: words with <start> and <end>."""
 
     options_type: type[msgspec.Struct]
+    hardest_negatives: bool = True
+    """Whether training goes on to the hardest negatives once its warm-up is over."""
 
     def __init__(self, settings: Settings, options: Any, shape: Shape) -> None:
         super().__init__()

@@ -51,9 +51,14 @@ def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.S
             raise ConfigError(f"model '{variant.name}': {key} is {value}; expected a finite number")
     try:
         values = msgspec.structs.asdict(variant.options) | dict(overrides)
-        return msgspec.convert(values, variant.model.options_type)
+        options = msgspec.convert(values, variant.model.options_type)
     except msgspec.ValidationError as error:
         raise ConfigError(f"model '{variant.name}': {error}") from None
+    for key in variant.named & overrides.keys():
+        if overrides[key] != getattr(variant.options, key):
+            other = next((twin.name for twin in variants() if twin.options == options), "another variant")
+            raise ConfigError(f"model '{variant.name}': {key} is part of that name; ask for {other} instead")
+    return options
 
 
 def build_model(variant: Variant, settings: Settings, options: msgspec.Struct, shape: Shape, seed: int) -> PairModel:

@@ -1,9 +1,10 @@
-"""SCAN: words attend to regions or regions to words, and the cosines with what they attended to are pooled (Lee et al., ECCV 2018)."""
+"""SCAN: words attend to regions or regions to words, and cosines with the attended are pooled (Lee et al., ECCV 2018)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from torch import Tensor
@@ -14,6 +15,7 @@ from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.common import l2norm, word_mask
 from camp_bench.scoring.plain import scan_plain
+from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import gram, stacked_attention
 from camp_bench.shapes import Bool, Float, Int
 
@@ -31,9 +33,11 @@ class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     direction: Literal["t2i", "i2t"]
     pooling: Literal["lse", "avg", "max", "sum"]
-    norm: Literal["softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none"] = "clipped_l2norm"
+    norm: Literal["softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none"] = (
+        "clipped_l2norm"
+    )
     lambda_attention: float
-    lambda_pooling: float
+    lambda_pooling: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Scan(PairModel):
@@ -61,21 +65,34 @@ class Scan(PairModel):
         return prepared if self.options.direction == "t2i" else prepared | {"gram": gram(encoded)}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
+        def tile(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
+            scores = self._attend(images, captions, paired=False)
+            return scores if self.options.direction == "t2i" else scores.T
+
+        def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
+            return self._attend(images, captions, paired=True)[:, 0]
+
+        return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()))
+
+    def _attend(self, images: Sequence[Tensor], captions: Sequence[Tensor], *, paired: bool) -> Tensor:
         options = self.options
-        text = (captions["words"], captions["mask"])
+        context: tuple[Tensor, Tensor, Tensor | None]
+        query: tuple[Tensor, Tensor | None]
         if options.direction == "t2i":
-            context, query = (images["regions"], images["gram"], None), text
+            (regions, table), (words, mask) = images, captions
+            context, query = (regions, table, None), (words, mask)
         else:
-            context, query = (text[0], captions["gram"], text[1]), (images["regions"], None)
-        scores = stacked_attention(
+            (regions,), (words, mask, table) = images, captions
+            context, query = (words, table, mask), (regions, None)
+        return stacked_attention(
             *context,
             *query,
+            paired=paired,
             pooling=options.pooling,
             norm=options.norm,
             lambda_attention=options.lambda_attention,
             lambda_pooling=options.lambda_pooling,
         )
-        return scores if options.direction == "t2i" else scores.T
 
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
@@ -106,7 +123,12 @@ QUICK = Settings(
     tile_captions=100,
 )
 
-LAMBDAS = {("t2i", "lse"): (9.0, 6.0), ("i2t", "lse"): (4.0, 5.0), ("t2i", "avg"): (9.0, 6.0), ("i2t", "avg"): (4.0, 5.0)}
+LAMBDAS = {
+    ("t2i", "lse"): (9.0, 6.0),
+    ("i2t", "lse"): (4.0, 5.0),
+    ("t2i", "avg"): (9.0, 6.0),
+    ("i2t", "avg"): (4.0, 5.0),
+}
 """The published (lambda 1, lambda 2) on Flickr30K; `max` and `sum` take those of their direction."""
 
 
@@ -123,6 +145,7 @@ def _variant(direction: str, pooling: str, norm: str) -> Variant:
         settings={"quick": QUICK},
         source="SCAN, ECCV 2018, tables 1-2" if published else "SCAN's released program",
         summary=f"{who}, {pooling} pooling" + ("" if norm == DEFAULT_NORM else f", {norm}"),
+        named=frozenset(values),
     )
 
 

@@ -1,9 +1,13 @@
-"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018).
+"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018), with its two companions.
 
-On region features the regions are averaged first, so that the model sees one vector an image as in the paper, from the same file as the others.
+On region features the regions are averaged first, so that the model sees one vector an image as in the paper, from
+the same file as the others. `vsepp:vse0` is the paper's baseline with all negatives, whose released program leaves the
+image unnormalised; `vsepp:order` measures by the order of the cone, on absolute values of normalised vectors.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 from torch import Tensor
@@ -13,30 +17,42 @@ from camp_bench.losses import triplet_loss
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.scoring.common import unit
+from camp_bench.scoring.order import order_plain, order_tile
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]
 
 
 class VseppOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """VSE++ has none beyond its settings."""
+    """negatives: all of the batch, or the hardest once the warm-up is over. normalize_images: to unit length.
+
+    use_abs: take absolute values of both sides, after normalising.
+    """
+
+    measure: Literal["cosine", "order"] = "cosine"
+    negatives: Literal["hardest", "all"] = "hardest"
+    normalize_images: bool = True
+    use_abs: bool = False
 
 
 class Vsepp(PairModel):
-    """score = image . caption, both of unit length."""
+    """score = image . caption, or -|max(0, caption - image)| for order; captions are of unit length."""
 
     options_type = VseppOptions
+    options: VseppOptions
 
     def __init__(self, settings: Settings, options: VseppOptions, shape: Shape) -> None:
         super().__init__(settings, options, shape)
+        self.hardest_negatives = options.negatives == "hardest"
         self.image_encoder = region_encoder(shape.feature_size, settings.dim)
         self.caption_encoder = SentenceEncoder(shape.vocabulary_size, settings.word_dim, settings.dim)
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I D"]:
-        return unit(self.image_encoder(features.mean(1)))
+        encoded: Tensor = self.image_encoder(features.mean(1))
+        return self._finish(unit(encoded) if self.options.normalize_images else encoded)
 
     def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C D"]:
-        return unit(self.caption_encoder(tokens, lengths))
+        return self._finish(unit(self.caption_encoder(tokens, lengths)))
 
     def prepare_images(self, encoded: Float[Tensor, "I D"]) -> Prepared:
         return {"vectors": encoded}
@@ -45,15 +61,25 @@ class Vsepp(PairModel):
         return {"vectors": encoded}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
+        if self.options.measure == "order":
+            return order_tile(images["vectors"], captions["vectors"])
         return images["vectors"] @ captions["vectors"].T
 
     def score_plain(
-        self, images: Float[Tensor, "I D"], captions: Float[Tensor, "C D"], lengths: Int[Tensor, " C"]  # noqa: ARG002 (of the protocol)
+        self,
+        images: Float[Tensor, "I D"],
+        captions: Float[Tensor, "C D"],
+        lengths: Int[Tensor, " C"],  # noqa: ARG002 (of the protocol)
     ) -> Float[Tensor, "I C"]:
+        if self.options.measure == "order":
+            return order_plain(images, captions)
         return (images[:, None] * captions[None]).sum(2)
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
+
+    def _finish(self, encoded: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        return encoded.abs() if self.options.use_abs else encoded
 
 
 QUICK = Settings(
@@ -76,6 +102,8 @@ QUICK = Settings(
     tile_captions=2500,
 )
 
+NAMED = frozenset({"measure", "negatives"})
+
 VARIANTS = (
     Variant(
         name="vsepp",
@@ -84,5 +112,24 @@ VARIANTS = (
         settings={"quick": QUICK},
         source="VSE++, BMVC 2018, eq. 6",
         summary="cosine of one vector a side, hardest negatives; regions averaged first",
+        named=NAMED,
+    ),
+    Variant(
+        name="vsepp:vse0",
+        model=Vsepp,
+        options=VseppOptions(negatives="all", normalize_images=False),
+        settings={"quick": QUICK},
+        source="VSE++, BMVC 2018, eq. 5",
+        summary="as vsepp with all negatives, the image not normalised",
+        named=NAMED,
+    ),
+    Variant(
+        name="vsepp:order",
+        model=Vsepp,
+        options=VseppOptions(measure="order", use_abs=True),
+        settings={"quick": msgspec.structs.replace(QUICK, margin=0.05)},
+        source="order embeddings, ICLR 2016, eq. 2, as in VSE++'s program",
+        summary="as vsepp by the order of absolute vectors: how far the caption lies above the image",
+        named=NAMED,
     ),
 )
