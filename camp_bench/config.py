@@ -33,13 +33,16 @@ __all__ = [
     "parse_models",
     "parse_seeds",
     "read_experiment",
+    "resolve_preset",
     "resolve_settings",
 ]
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
 DEFAULT_MODELS = ("vsepp", "scan", "camp")
-PRESETS = ("quick",)
+PRESETS = ("quick", "paper-f30k", "paper-coco")
+PAPER = "paper"
+"""Stands for the published settings of the dataset that is named."""
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, so that every generator in use takes them as they are."""
 MAX_THREADS = 1024
@@ -142,6 +145,27 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     return settings
 
 
+def resolve_preset(experiment: Experiment) -> str:
+    """Return the preset by its full name: `paper` is that of Flickr30K or COCO, whichever the data's name tells.
+
+    Raises ConfigError for an unknown preset, and for `paper` on data that no paper gives settings for.
+    """
+    preset = experiment.preset
+    if preset == PAPER:
+        name = Path(experiment.data).name.lower()
+        for found, words in (("paper-f30k", ("f30k", "flickr30k")), ("paper-coco", ("coco",))):
+            if any(word in name for word in words):
+                return found
+        raise ConfigError(
+            f"preset: published settings are for Flickr30K and COCO, and '{experiment.data}' is named after neither; "
+            f"expected paper-f30k or paper-coco"
+        )
+    if preset not in PRESETS:
+        known = (*PRESETS, PAPER)
+        raise ConfigError(f"preset: got '{preset}', expected one of {', '.join(known)}{nearest(preset, known)}")
+    return preset
+
+
 def parse_models(text: str) -> tuple[str, ...]:
     """Split `camp,scan` into names; ConfigError where none is given. Whether they exist, the registry says."""
     return _check_models(tuple(part.strip() for part in text.split(",") if part.strip()))
@@ -204,9 +228,7 @@ def check_experiment(experiment: Experiment) -> Experiment:
     """Return the experiment if it makes sense as far as that can be told without the models; else ConfigError."""
     _check_models(experiment.models)
     _check_seeds(experiment.seeds)
-    if experiment.preset not in PRESETS:
-        hint = nearest(experiment.preset, PRESETS)
-        raise ConfigError(f"preset: got '{experiment.preset}', expected one of {', '.join(PRESETS)}{hint}")
+    resolve_preset(experiment)
     _require(
         "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from camp_bench.config import Experiment, RunConfig, Settings, check_experiment, resolve_settings
+from camp_bench.config import Experiment, RunConfig, Settings, check_experiment, resolve_preset, resolve_settings
 from camp_bench.devices import resolve_device
 from camp_bench.errors import ConfigError
 from camp_bench.models.base import Variant
@@ -50,14 +50,17 @@ def resolved_experiment(experiment: Experiment) -> Experiment:
     """Return an experiment that means the same and leaves nothing to a preset or to the choice of a device."""
     plans = plan_runs(experiment)
     tables = {plan.model: msgspec.to_builtins(plan.config.settings) | plan.config.options for plan in plans}
-    return msgspec.structs.replace(experiment, device=plans[0].config.device, settings={}, model=tables)
+    preset, device = plans[0].config.preset, plans[0].config.device
+    return msgspec.structs.replace(experiment, preset=preset, device=device, settings={}, model=tables)
 
 
 def _plan(experiment: Experiment, model: str, device: str) -> RunPlan:
     variant = find_variant(model)
     own = experiment.model.get(model, {})
+    preset = resolve_preset(experiment)
     for_settings = {key: value for key, value in own.items() if key in Settings.__struct_fields__}
-    options = resolve_options(variant, {key: value for key, value in own.items() if key not in for_settings})
+    for_family = {key: value for key, value in own.items() if key not in for_settings}
+    options = resolve_options(variant, {**variant.preset_options.get(preset, {}), **for_family})
     config = RunConfig(
         model=variant.name,
         seed=experiment.seeds[0],
@@ -65,10 +68,10 @@ def _plan(experiment: Experiment, model: str, device: str) -> RunPlan:
         protocol=experiment.protocol,
         vocab_from=experiment.vocab_from,
         word_vectors=experiment.word_vectors,
-        preset=experiment.preset,
+        preset=preset,
         device=device,
         precision=experiment.precision,
-        settings=resolve_settings(variant.settings[experiment.preset], experiment.settings, for_settings),
+        settings=resolve_settings(variant.settings[preset], experiment.settings, for_settings),
         options=msgspec.to_builtins(options),
     )
     return RunPlan(model, variant, options, config)

@@ -19,6 +19,7 @@ from camp_bench.config import (
     parse_models,
     parse_seeds,
     read_experiment,
+    resolve_preset,
     resolve_settings,
 )
 from camp_bench.errors import ConfigError
@@ -125,7 +126,10 @@ def test_experiment_survives_toml(seeds: list[int], data: str, margin: float, pr
         ("seeds = [-1]", "seeds: got -1, expected whole numbers from 0"),
         ("seeds = []", "seeds: none given"),
         ("model.scan.epochs = 1\nmodels = ['camp', 'scann']", "[model.scan]: not among the models to run"),
-        ("preset = 'quik'", "preset: got 'quik', expected one of quick (did you mean 'quick'?)"),
+        (
+            "preset = 'quik'",
+            "preset: got 'quik', expected one of quick, paper-f30k, paper-coco, paper (did you mean 'quick'?)",
+        ),
         ("precision = 'fp64'", "precision: got 'fp64', expected fp32 or bf16"),
         ("vocab_from = 'test'", "vocab_from: got 'test', expected train+dev or train"),
         ("threads = -2", "threads: got -2"),
@@ -168,3 +172,18 @@ def test_tables_of_models_that_are_no_longer_asked_for_are_left_out() -> None:
 
 def test_default_experiment_makes_sense() -> None:
     assert check_experiment(Experiment()) == Experiment()
+
+
+@pytest.mark.parametrize(
+    ("data", "preset"),
+    [("data/f30k_precomp", "paper-f30k"), ("Flickr30K", "paper-f30k"), ("/x/coco_precomp/", "paper-coco")],
+)
+def test_paper_preset_is_that_of_the_data(data: str, preset: str) -> None:
+    assert resolve_preset(Experiment(preset="paper", data=data)) == preset
+
+
+@pytest.mark.parametrize("data", ["toy", "flickr8k", "f30k/other"])
+def test_paper_preset_is_refused_for_data_that_no_paper_is_about(data: str) -> None:
+    with pytest.raises(ConfigError, match="expected paper-f30k or paper-coco"):
+        resolve_preset(Experiment(preset="paper", data=data))
+    assert resolve_preset(Experiment(preset="paper-coco", data=data)) == "paper-coco"

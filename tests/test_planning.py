@@ -68,3 +68,20 @@ def test_what_makes_no_sense_is_refused(changes: dict[str, object], message: str
 def test_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(DeviceError, match="this machine has cpu"):
         plan_runs(Experiment(device="cuda:99"))
+
+
+def test_published_settings_and_options_go_with_the_dataset() -> None:
+    def plan(data: str) -> tuple[float, ...]:
+        (found,) = plan_runs(Experiment(models=("scan:i2t-lse",), preset="paper", data=data))
+        settings = found.config.settings
+        assert (settings.dim, settings.batch_size) == (1024, 128)
+        return settings.learning_rate, settings.epochs, found.config.options["lambda_pooling"]
+
+    assert plan("f30k_precomp") == (2e-4, 30, 5.0)
+    assert plan("coco_precomp") == (5e-4, 20, 20.0)
+
+
+def test_own_options_win_over_those_of_a_preset() -> None:
+    own = {"scan:i2t-lse": {"lambda_pooling": 3.0}}
+    (found,) = plan_runs(Experiment(models=("scan:i2t-lse",), preset="paper-coco", model=own))
+    assert found.config.options["lambda_pooling"] == 3.0

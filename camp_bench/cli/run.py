@@ -30,7 +30,8 @@ def run(
         typer.Option(metavar="NAME", help="For test: full, f30k-1k, coco-5k or coco-1k-5fold.  [default: full]"),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Training settings: quick.  [default: quick]")
+        str | None,
+        typer.Option(metavar="NAME", help="Settings: quick, paper, paper-f30k or paper-coco.  [default: quick]"),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="SEEDS", help="E.g. 0,1,2 or 0-4; one run each.  [default: 0]")

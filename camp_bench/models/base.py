@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ class Variant:
     """One table entry of a family: a name that users give, and what it means.
 
     options: of the family, complete. settings: by preset. source: paper and equation or table. named: the options that
-    the name says, which therefore can't be overridden.
+    the name says, which therefore can't be overridden. preset_options: those that a preset sets otherwise.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Variant:
     source: str
     summary: str
     named: frozenset[str] = frozenset()
+    preset_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 class PairModel(nn.Module, ABC):

@@ -112,12 +112,24 @@ QUICK = Settings(
     tile_captions=40,
 )
 
+PAPER = msgspec.structs.replace(
+    QUICK,
+    dim=1024,
+    epochs=20,
+    warmup_epochs=0,
+    batch_size=256,
+    learning_rate=1e-3,
+    decay_epochs=(10,),  # every 50 epochs of one caption an image
+    validate_every=1,
+)
+"""The released program's first stage; how long to train is told nowhere, so the epochs are ours."""
+
 VARIANTS = (
     Variant(
         name="camp",
         model=Camp,
         options=CampOptions(),
-        settings={"quick": QUICK},
+        settings={"quick": QUICK, "paper-f30k": PAPER, "paper-coco": PAPER},
         source="CAMP, ICCV 2019, eq. 1-11",
         summary="the paper's form: element-wise gates, fusion by sum, attention pooling, two-layer scorer",
     ),

@@ -1,4 +1,4 @@
-"""SCAN: words attend to regions or regions to words, and cosines with the attended are pooled (Lee et al., ECCV 2018)."""
+"""SCAN: words attend to regions or regions to words, and their cosines are pooled (Lee et al., ECCV 2018)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import product
 from typing import Annotated, Literal
 
 import msgspec
+import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
@@ -23,6 +24,8 @@ __all__ = ["NORMS", "VARIANTS", "Scan", "ScanOptions"]
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 DEFAULT_NORM = "clipped_l2norm"
+GROUP = 16
+"""How many captions, of like length, a tile takes at a time, so that the tables of all its images stay in cache."""
 
 
 class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,29 +64,38 @@ class Scan(PairModel):
         return {"regions": encoded, "gram": gram(encoded)} if self.options.direction == "t2i" else {"regions": encoded}
 
     def prepare_captions(self, encoded: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]) -> Prepared:
-        prepared = {"words": encoded, "mask": word_mask(lengths.to(encoded.device), encoded.shape[1])}
+        prepared = {"words": encoded, "lengths": lengths}
         return prepared if self.options.direction == "t2i" else prepared | {"gram": gram(encoded)}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         def tile(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
-            scores = self._attend(images, captions, paired=False)
-            return scores if self.options.direction == "t2i" else scores.T
+            order = captions[1].argsort(stable=True)
+            groups = [[tensor[group] for tensor in captions] for group in torch.split(order, GROUP)]
+            scores = torch.cat([self._attend(images, group, paired=False) for group in groups], 1)
+            return scores[:, order.argsort()]
 
         def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
             return self._attend(images, captions, paired=True)[:, 0]
 
         return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()))
 
-    def _attend(self, images: Sequence[Tensor], captions: Sequence[Tensor], *, paired: bool) -> Tensor:
+    def _attend(self, images: Sequence[Tensor], captions: Sequence[Tensor], *, paired: bool) -> Float[Tensor, "I C"]:
         options = self.options
+        longest = int(captions[1].max())
+        words, mask = captions[0][:, :longest], word_mask(captions[1].to(captions[0].device), longest)
         context: tuple[Tensor, Tensor, Tensor | None]
         query: tuple[Tensor, Tensor | None]
         if options.direction == "t2i":
-            (regions, table), (words, mask) = images, captions
-            context, query = (regions, table, None), (words, mask)
+            context, query = (images[0], images[1], None), (words, mask)
         else:
-            (regions,), (words, mask, table) = images, captions
-            context, query = (words, table, mask), (regions, None)
+            context, query = (words, captions[2][:, :longest, :longest], mask), (images[0], None)
+        scores = self._stacked(context, query, paired=paired)
+        return scores if paired or options.direction == "t2i" else scores.T
+
+    def _stacked(
+        self, context: tuple[Tensor, Tensor, Tensor | None], query: tuple[Tensor, Tensor | None], *, paired: bool
+    ) -> Tensor:
+        options = self.options
         return stacked_attention(
             *context,
             *query,
@@ -123,13 +135,25 @@ QUICK = Settings(
     tile_captions=100,
 )
 
+PAPER_F30K = msgspec.structs.replace(
+    QUICK,
+    dim=1024,
+    epochs=30,
+    warmup_epochs=0,
+    batch_size=128,
+    learning_rate=2e-4,
+    decay_epochs=(15,),
+    max_words=1000,  # no caption was cut
+)
+PAPER_COCO = msgspec.structs.replace(PAPER_F30K, epochs=20, learning_rate=5e-4, decay_epochs=(10,))
+
 LAMBDAS = {
     ("t2i", "lse"): (9.0, 6.0),
     ("i2t", "lse"): (4.0, 5.0),
     ("t2i", "avg"): (9.0, 6.0),
     ("i2t", "avg"): (4.0, 5.0),
 }
-"""The published (lambda 1, lambda 2) on Flickr30K; `max` and `sum` take those of their direction."""
+"""The published (lambda 1, lambda 2) on Flickr30K, and on COCO but for i2t LSE; `max` and `sum` as their direction."""
 
 
 def _variant(direction: str, pooling: str, norm: str) -> Variant:
@@ -142,7 +166,8 @@ def _variant(direction: str, pooling: str, norm: str) -> Variant:
         name=f"scan:{direction}-{pooling}" + ("" if norm == DEFAULT_NORM else f"-{norm}"),
         model=Scan,
         options=options,
-        settings={"quick": QUICK},
+        settings={"quick": QUICK, "paper-f30k": PAPER_F30K, "paper-coco": PAPER_COCO},
+        preset_options={"paper-coco": {"lambda_pooling": 20.0}} if (direction, pooling) == ("i2t", "lse") else {},
         source="SCAN, ECCV 2018, tables 1-2" if published else "SCAN's released program",
         summary=f"{who}, {pooling} pooling" + ("" if norm == DEFAULT_NORM else f", {norm}"),
         named=frozenset(values),

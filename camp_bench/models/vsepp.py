@@ -7,7 +7,7 @@ image unnormalised; `vsepp:order` measures by the order of the cone, on absolute
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from torch import Tensor
@@ -102,14 +102,32 @@ QUICK = Settings(
     tile_captions=2500,
 )
 
+PAPER = msgspec.structs.replace(
+    QUICK,
+    dim=1024,
+    epochs=30,
+    warmup_epochs=0,
+    learning_rate=2e-4,
+    decay_epochs=(15,),
+    max_words=1000,  # no caption was cut
+)
+"""As published for region features with Flickr30K and COCO alike (VSE++ section 4; SCAN's program for the schedule)."""
+
+ORDER = {"margin": 0.05, "learning_rate": 1e-3}
 NAMED = frozenset({"measure", "negatives"})
+
+
+def _presets(changes: dict[str, Any]) -> dict[str, Settings]:
+    presets = {"quick": QUICK, "paper-f30k": PAPER, "paper-coco": PAPER}
+    return {name: msgspec.structs.replace(settings, **changes) for name, settings in presets.items()}
+
 
 VARIANTS = (
     Variant(
         name="vsepp",
         model=Vsepp,
         options=VseppOptions(),
-        settings={"quick": QUICK},
+        settings=_presets({}),
         source="VSE++, BMVC 2018, eq. 6",
         summary="cosine of one vector a side, hardest negatives; regions averaged first",
         named=NAMED,
@@ -118,7 +136,7 @@ VARIANTS = (
         name="vsepp:vse0",
         model=Vsepp,
         options=VseppOptions(negatives="all", normalize_images=False),
-        settings={"quick": QUICK},
+        settings=_presets({}),
         source="VSE++, BMVC 2018, eq. 5",
         summary="as vsepp with all negatives, the image not normalised",
         named=NAMED,
@@ -127,7 +145,7 @@ VARIANTS = (
         name="vsepp:order",
         model=Vsepp,
         options=VseppOptions(measure="order", use_abs=True),
-        settings={"quick": msgspec.structs.replace(QUICK, margin=0.05)},
+        settings=_presets(ORDER),
         source="order embeddings, ICLR 2016, eq. 2, as in VSE++'s program",
         summary="as vsepp by the order of absolute vectors: how far the caption lies above the image",
         named=NAMED,
