@@ -119,7 +119,7 @@ def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
     return TrainingRecord(
         steps=trained.steps,
         pairs_seen=trained.pairs_seen,
-        best_epoch=trained.best_epoch,
+        best_epochs=trained.best_epochs,
         parameters=parameters,
         collapsed=trained.epochs[-1].collapsed,
         epochs=trained.epochs,

@@ -139,12 +139,13 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
     """How the weights came about. pairs_seen counts the (image, caption) positives that were shown.
 
+    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
     """
 
     steps: int
     pairs_seen: int
-    best_epoch: int
+    best_epochs: tuple[int, ...]
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]

@@ -29,10 +29,11 @@ __all__ = ["Observer", "Trained", "train"]
 class Observer(Protocol):
     """Who wants to know how far a run is; every method is called from the training thread.
 
-    loss: of one step, summed over its `pairs`. on_tile: a split is scored, `done` tiles of `total`.
+    epochs: how many there will be. loss: of one step, summed over its `pairs`. on_tile: a split is scored, `done` tiles
+    of `total`.
     """
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None: ...
+    def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None: ...
 
     def on_tile(self, split: str, done: int, total: int) -> None: ...
 
@@ -41,11 +42,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gave: the weights of the best epoch by dev rsum, on the CPU, and how they came about."""
+    """What training gave: the weights of the best epoch by dev rsum, on the CPU, and how they came about.
+
+    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member.
+    """
 
     weights: dict[str, Tensor]
     dev: Evaluation
-    best_epoch: int
+    best_epochs: tuple[int, ...]
     steps: int
     pairs_seen: int
     epochs: tuple[EpochLog, ...]
@@ -61,18 +65,48 @@ def train(
     precision: str,
     observer: Observer,
 ) -> Trained:
-    """Train `model` in place, which then holds the weights of its best epoch.
+    """Train `model` in place, which then holds the weights of its best epoch; an ensemble's members one by one.
 
-    The order of the batches depends on `seed` and the epoch alone, so models of one family see the same.
+    The order of the batches depends on `seed` and the epoch alone, so models of one batch size see the same.
     Raises NumericError where the loss stops being a number, naming the epoch, the step and the item if one is to blame.
     """
-    settings = model.settings
     split = train_split.split
-    per_epoch = steps_per_epoch(split.n_captions, settings.batch_size)
-    if per_epoch == 0 or split.n_images < 2:
+    if split.n_images < 2:
         raise DataError(
             f"train: {split.n_images} image(s) with {split.n_captions} caption(s); training needs 2 images or more"
         )
+
+    def fit(member: PairModel, before: int) -> Trained:
+        return _fit(member, train_split, dev_split, seed, device, precision, observer, before, epochs)
+
+    epochs = model.settings.epochs * max(len(model.members), 1)
+    if not model.members:
+        return fit(model, 0)
+    parts = [fit(member, place * model.settings.epochs) for place, member in enumerate(model.members)]
+    return Trained(
+        weights=_copy_weights(model),
+        dev=_validate(model, dev_split, device, observer),
+        best_epochs=tuple(best for part in parts for best in part.best_epochs),
+        steps=sum(part.steps for part in parts),
+        pairs_seen=sum(part.pairs_seen for part in parts),
+        epochs=tuple(log for part in parts for log in part.epochs),
+    )
+
+
+def _fit(
+    model: PairModel,
+    train_split: TokenizedSplit,
+    dev_split: TokenizedSplit,
+    seed: int,
+    device: torch.device,
+    precision: str,
+    observer: Observer,
+    before: int,
+    epochs: int,
+) -> Trained:
+    """Train one model. before: epochs of members that were trained before it. epochs: those of all members."""
+    settings, split = model.settings, train_split.split
+    per_epoch = steps_per_epoch(split.n_captions, settings.batch_size)
     optimizer = _optimizer(model, settings)
     logs: list[EpochLog] = []
     best: tuple[int, Evaluation, dict[str, Tensor]] | None = None
@@ -88,30 +122,20 @@ def train(
         with timed(device) as training:
             batches = training_batches(split, train_split.token_ids, settings.batch_size, rng, device)
             for step, batch in enumerate(batches, start=1):
-                where = f"epoch {epoch}, step {step}"
+                where = f"epoch {before + epoch}, step {step}"
                 loss, of_constant = _step(model, batch, optimizer, precision, hardest=hardest, where=where)
                 total += loss
                 plateau += of_constant
                 pairs_seen += len(batch)
-                observer.on_step(epoch, step, per_epoch, loss, len(batch))
+                observer.on_step(before + epoch, epochs, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
-            dev = evaluate_split(
-                model,
-                dev_split.split,
-                dev_split.token_ids,
-                device,
-                on_tile=lambda done, of: observer.on_tile("dev", done, of),
-            )
+            dev = _validate(model, dev_split, device, observer)
             if best is None or dev.metrics["rsum"] > best[1].metrics["rsum"]:
-                best = (
-                    epoch,
-                    dev,
-                    {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()},
-                )
+                best = before + epoch, dev, _copy_weights(model)
         logs.append(
             EpochLog(
-                epoch=epoch,
+                epoch=before + epoch,
                 steps=per_epoch,
                 loss=total / per_epoch,
                 plateau=plateau / per_epoch,
@@ -122,11 +146,21 @@ def train(
                 dev_rsum=None if dev is None else dev.metrics["rsum"],
             )
         )
-        observer.on_epoch(logs[-1], settings.epochs)
+        observer.on_epoch(logs[-1], epochs)
     assert best is not None  # the last epoch is always validated
     best_epoch, dev, weights = best
     model.load_state_dict(weights)
-    return Trained(weights, dev, best_epoch, per_epoch * settings.epochs, pairs_seen, tuple(logs))
+    return Trained(weights, dev, (best_epoch,), per_epoch * settings.epochs, pairs_seen, tuple(logs))
+
+
+def _validate(model: PairModel, dev: TokenizedSplit, device: torch.device, observer: Observer) -> Evaluation:
+    return evaluate_split(
+        model, dev.split, dev.token_ids, device, on_tile=lambda done, total: observer.on_tile("dev", done, total)
+    )
+
+
+def _copy_weights(model: PairModel) -> dict[str, Tensor]:
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
 
 
 def _optimizer(model: PairModel, settings: Settings) -> torch.optim.Optimizer:

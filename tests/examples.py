@@ -107,7 +107,7 @@ def example_record(
         environment=environment,
         dataset=dataset,
         vocabulary=VocabularyFacts(source="train+dev", tokenizer="t", min_count=4, size=9, unknown_share={"test": 0.5}),
-        training=TrainingRecord(steps=1, pairs_seen=8, best_epoch=1, parameters=3, collapsed=False, epochs=()),
+        training=TrainingRecord(steps=1, pairs_seen=8, best_epochs=(1,), parameters=3, collapsed=False, epochs=()),
         evaluations=(test,),
         timings=(Measurement(name="run", unit="s", samples=(65.0,)),),
         weights_sha256="0" * 64,

@@ -52,12 +52,12 @@ def test_time_left_counts_the_epochs_and_the_validations_to_come(clock: Clock) -
     pace = Pace(msgspec.structs.replace(SETTINGS, epochs=5, validate_every=2))
     for step in range(1, 6):
         clock.now += 2.0
-        pace.step(1, step, 5, 8)
+        pace.step(1, 5, step, 5, 8)
     assert pace.pairs_per_second == pytest.approx(4.0)
     assert pace.seconds_left == pytest.approx(4 * 10.0)  # no validation has been seen yet
     pace.epoch(log(1, dev_seconds=None))
     for step in range(1, 6):
-        pace.step(2, step, 5, 8)
+        pace.step(2, 5, step, 5, 8)
     pace.epoch(log(2, dev_seconds=3.0))
     assert pace.seconds_left == pytest.approx(3 * 10.0 + 2 * 3.0)  # epochs 4 and 5 are validated
 
@@ -75,7 +75,7 @@ def story(reporter: Reporter) -> None:
     (plan,) = plan_runs(Experiment(models=("vsepp",), device="cpu"))
     reporter.on_stage("reading toy")
     reporter.on_run(plan, 1, 1)
-    reporter.on_step(1, 1, 5, 1.5, 8)
+    reporter.on_step(1, 10, 1, 5, 1.5, 8)
     reporter.on_tile("dev", 1, 2)
     reporter.on_tile("dev", 2, 2)
     reporter.on_epoch(log(1, dev_seconds=2.0), 10)
@@ -97,7 +97,7 @@ def test_lines_break_a_long_silence(monkeypatch: pytest.MonkeyPatch, clock: Cloc
         reporter.on_run(plan, 1, 1)
         for step in range(1, 5):
             clock.now += 20.0
-            reporter.on_step(1, step, 100, 1.5, 8)
+            reporter.on_step(1, 10, step, 100, 1.5, 8)
         clock.now += 31.0
         reporter.on_tile("test", 7, 9)
 

@@ -40,7 +40,7 @@ class Listener:
         if self.stop_in == plan.config.model:
             raise KeyboardInterrupt
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None:
+    def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None:
         self.heard.append(f"step {epoch}.{step}/{steps}")
         assert np.isfinite(loss)
         assert pairs > 0
@@ -100,8 +100,8 @@ def test_record_tells_what_was_done(tmp_path: Path) -> None:
     assert record.config.settings.dim == 8
     assert {item.name for item in record.timings} >= {"train_epoch", "dev_evaluation", "score_and_rank", "run"}
     dev = {log.epoch: log.dev_rsum for log in record.training.epochs}
-    assert dev[record.training.best_epoch] == max(value for value in dev.values() if value is not None)
-    assert record.evaluation("dev").metrics["rsum"] == dev[record.training.best_epoch]
+    assert dev[record.training.best_epochs[0]] == max(value for value in dev.values() if value is not None)
+    assert record.evaluation("dev").metrics["rsum"] == dev[record.training.best_epochs[0]]
 
 
 def test_files_beside_the_record_hold_what_it_says(tmp_path: Path) -> None:

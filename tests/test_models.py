@@ -63,7 +63,7 @@ class TestNames:
         names = [variant.name for variant in variants()]
         assert len(names) == len(set(names))
         assert len(SCAN_NAMES) == 56
-        assert {name for name in names if name.startswith("scan")} == SCAN_NAMES
+        assert {name for name in names if name.startswith("scan")} == SCAN_NAMES | {"scan:ensemble"}
         assert {"vsepp", "vsepp:vse0", "vsepp:order", "camp"} <= set(names)
 
     def test_each_variant_says_what_it_is(self) -> None:

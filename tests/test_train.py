@@ -12,6 +12,7 @@ import torch
 from examples import SETTINGS, TINY
 
 from camp_bench.data import open_dataset
+from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.dataset import Split
 from camp_bench.errors import DataError, NumericError
@@ -28,7 +29,7 @@ class Quiet:
     def __init__(self) -> None:
         self.losses: list[float] = []
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None:
+    def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None:
         self.losses.append(loss)
 
     def on_tile(self, split: str, done: int, total: int) -> None:
@@ -78,7 +79,7 @@ def test_model_ends_with_the_weights_of_its_best_epoch(corpus: Corpus) -> None:
     model = make_model(corpus, epochs=6, learning_rate=0.05)
     trained = fit(model, corpus)
     scores = [log.dev_rsum for log in trained.epochs]
-    assert trained.best_epoch == 1 + int(np.argmax([score or 0 for score in scores]))
+    assert trained.best_epochs[0] == 1 + int(np.argmax([score or 0 for score in scores]))
     dev = split_of(corpus, "dev")
     again = evaluate_split(model, dev.split, dev.token_ids, CPU)
     assert again.metrics == trained.dev.metrics
@@ -191,3 +192,24 @@ def test_model_whose_scores_are_one_constant_has_collapsed(corpus: Corpus) -> No
     (log,) = fit(model, corpus).epochs
     assert log.collapsed
     assert log.loss == pytest.approx(log.plateau)
+
+
+def test_members_of_an_ensemble_are_trained_by_themselves_and_averaged(corpus: Corpus) -> None:
+    ensemble = make_model(corpus, "scan:ensemble", epochs=2)
+    initial = [{name: weight.clone() for name, weight in member.state_dict().items()} for member in ensemble.members]
+    trained = fit(ensemble, corpus)
+    assert [log.epoch for log in trained.epochs] == [1, 2, 3, 4]
+    assert [log.negatives for log in trained.epochs] == ["all", "hardest"] * 2
+    first, second = trained.best_epochs
+    assert (first in (1, 2), second in (3, 4)) == (True, True)
+    for place, name in enumerate(("scan:t2i-avg", "scan:i2t-lse")):
+        alone = make_model(corpus, name, epochs=2)
+        alone.load_state_dict(initial[place])
+        weights = fit(alone, corpus).weights
+        assert all(torch.equal(weights[key], trained.weights[f"parts.{place}.{key}"]) for key in weights)
+    dev = split_of(corpus, "dev")
+    tokens, lengths = pad_tokens(dev.token_ids)
+    features = torch.from_numpy(dev.split.gather(np.arange(dev.split.n_images)))
+    with torch.no_grad():
+        scores = [model.eval()(features, tokens, lengths) for model in (ensemble, *ensemble.members)]
+    torch.testing.assert_close(scores[0], (scores[1] + scores[2]) / 2)

@@ -26,14 +26,15 @@ class Pace:
     """How fast a run goes, and the time left of it: training steps and validations at their measured means."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._epochs, self._validate_every = settings.epochs, settings.validate_every
         self._pairs, self._epoch_start = 0, time.perf_counter()
         self._train_seconds: list[float] = []
         self._dev_seconds: list[float] = []
         self._done = 0.0
 
-    def step(self, epoch: int, step: int, steps: int, pairs: int) -> None:
+    def step(self, epoch: int, epochs: int, step: int, steps: int, pairs: int) -> None:
         """Count one training step of `pairs` pairs."""
+        self._epochs = epochs
         self._pairs += pairs
         self._done = epoch - 1 + step / steps
 
@@ -52,7 +53,7 @@ class Pace:
     @property
     def seconds_left(self) -> float:
         """Seconds until the last validation, as far as one can tell; a validation not yet seen counts nothing."""
-        epochs, every = self._settings.epochs, self._settings.validate_every
+        epochs, every = self._epochs, self._validate_every
         begun = self._done - len(self._train_seconds)
         if self._train_seconds:
             an_epoch = sum(self._train_seconds) / len(self._train_seconds)
@@ -95,9 +96,9 @@ class _Lines:
         self._name, self._pace = _name(plan), Pace(plan.config.settings)
         self._say(f"run {number} of {total}: {self._name} on {plan.config.data}, {plan.config.device}")
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None:
+    def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None:
         assert self._pace is not None  # on_run comes first
-        self._pace.step(epoch, step, steps, pairs)
+        self._pace.step(epoch, epochs, step, steps, pairs)
         if self._silent():
             self._say(f"{self._name}: epoch {epoch}, step {step} of {steps}, {_facts(loss, self._pace)}")
 
@@ -138,14 +139,13 @@ class _Bars:
 
     def on_run(self, plan: RunPlan, number: int, total: int) -> None:
         self._name, self._pace = _name(plan), Pace(plan.config.settings)
-        self._epochs = plan.config.settings.epochs
         label = f"{self._name} ({number}/{total})"
         self._progress.reset(self._steps, total=None, description=label, visible=True, facts="")
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float, pairs: int) -> None:
+    def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None:
         assert self._pace is not None  # on_run comes first
-        self._pace.step(epoch, step, steps, pairs)
-        done, total = (epoch - 1) * steps + step, self._epochs * steps
+        self._pace.step(epoch, epochs, step, steps, pairs)
+        done, total = (epoch - 1) * steps + step, epochs * steps
         self._progress.update(self._steps, completed=done, total=total, facts=_facts(loss, self._pace))
 
     def on_tile(self, split: str, done: int, total: int) -> None:
@@ -187,5 +187,6 @@ def _warning(log: EpochLog) -> str:
 
 
 def _outcome(name: str, folder: Path, record: RunRecord) -> str:
-    best, rsum = record.training.best_epoch, record.evaluation("test").metrics["rsum"]
+    best = " and ".join(str(epoch) for epoch in record.training.best_epochs)
+    rsum = record.evaluation("test").metrics["rsum"]
     return f"{name}: best epoch {best}, test rsum {rsum:.1f}, record in {folder}"

@@ -61,6 +61,11 @@ class PairModel(nn.Module, ABC):
         super().__init__()
         self.settings, self.options, self.shape = settings, options, shape
 
+    @property
+    def members(self) -> tuple[PairModel, ...]:
+        """The models of an ensemble, each of which is trained by itself; empty for a single model."""
+        return ()
+
     @abstractmethod
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I ..."]:
         """Map features into the joint space: (I, R, D), or (I, D) for a model with one vector an image."""

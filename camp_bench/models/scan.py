@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
@@ -20,7 +20,7 @@ from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import gram, stacked_attention
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["NORMS", "VARIANTS", "Scan", "ScanOptions"]
+__all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 DEFAULT_NORM = "clipped_l2norm"
@@ -115,6 +115,62 @@ class Scan(PairModel):
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
 
+class ScanEnsembleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """members: the options of each model."""
+
+    members: tuple[ScanOptions, ...]
+
+
+class ScanEnsemble(PairModel):
+    """The mean of its members' scores. They share settings, not weights, and each is trained by itself."""
+
+    options_type = ScanEnsembleOptions
+    options: ScanEnsembleOptions
+
+    def __init__(self, settings: Settings, options: ScanEnsembleOptions, shape: Shape) -> None:
+        super().__init__(settings, options, shape)
+        self.parts = nn.ModuleList(Scan(settings, member, shape) for member in options.members)
+
+    @property
+    def members(self) -> tuple[Scan, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Scan))
+
+    def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I M R D"]:
+        return torch.stack([member.encode_images(features) for member in self.members], 1)
+
+    def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C M L D"]:
+        return torch.stack([member.encode_captions(tokens, lengths) for member in self.members], 1)
+
+    def prepare_images(self, encoded: Float[Tensor, "I M R D"]) -> Prepared:
+        parts = [member.prepare_images(own) for member, own in zip(self.members, encoded.unbind(1), strict=True)]
+        return {f"{place} {name}": value for place, part in enumerate(parts) for name, value in part.items()}
+
+    def prepare_captions(self, encoded: Float[Tensor, "C M L D"], lengths: Int[Tensor, " C"]) -> Prepared:
+        own = zip(self.members, encoded.unbind(1), strict=True)
+        parts = [member.prepare_captions(words, lengths) for member, words in own]
+        return {f"{place} {name}": value for place, part in enumerate(parts) for name, value in part.items()}
+
+    def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
+        scores = [
+            member.score_tile(_part(images, place), _part(captions, place)) for place, member in enumerate(self.members)
+        ]
+        return torch.stack(scores).mean(0)
+
+    def score_plain(
+        self, images: Float[Tensor, "I M R D"], captions: Float[Tensor, "C M L D"], lengths: Int[Tensor, " C"]
+    ) -> Float[Tensor, "I C"]:
+        pairs = zip(self.members, images.unbind(1), captions.unbind(1), strict=True)
+        return torch.stack([member.score_plain(own, words, lengths) for member, own, words in pairs]).mean(0)
+
+    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
+        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
+
+
+def _part(prepared: Prepared, place: int) -> Prepared:
+    start = f"{place} "
+    return {name.removeprefix(start): value for name, value in prepared.items() if name.startswith(start)}
+
+
 QUICK = Settings(
     dim=256,
     word_dim=300,
@@ -174,9 +230,27 @@ def _variant(direction: str, pooling: str, norm: str) -> Variant:
     )
 
 
-VARIANTS = tuple(
-    _variant(direction, pooling, norm)
-    for norm, direction, pooling in product(
-        sorted(NORMS, key=lambda norm: norm != DEFAULT_NORM), ("t2i", "i2t"), ("lse", "avg", "max", "sum")
+def _ensemble() -> Variant:
+    """Return the average of a t2i and an i2t model, the paper's best row on Flickr30K and COCO."""
+    first, second = _variant("t2i", "avg", DEFAULT_NORM), _variant("i2t", "lse", DEFAULT_NORM)
+    on_coco = msgspec.to_builtins(second.options) | second.preset_options["paper-coco"]
+    return Variant(
+        name="scan:ensemble",
+        model=ScanEnsemble,
+        options=msgspec.convert({"members": [first.options, second.options]}, ScanEnsembleOptions),
+        settings=first.settings,
+        source="SCAN, ECCV 2018, tables 1-2",
+        summary=f"mean score of two models, {first.name} and {second.name}",
+        preset_options={"paper-coco": {"members": [msgspec.to_builtins(first.options), on_coco]}},
     )
+
+
+VARIANTS = (
+    *(
+        _variant(direction, pooling, norm)
+        for norm, direction, pooling in product(
+            sorted(NORMS, key=lambda norm: norm != DEFAULT_NORM), ("t2i", "i2t"), ("lse", "avg", "max", "sum")
+        )
+    ),
+    _ensemble(),
 )
