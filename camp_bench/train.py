@@ -55,6 +55,19 @@ class Trained:
     epochs: tuple[EpochLog, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What all members are trained with. epochs: of all of them together."""
+
+    train: TokenizedSplit
+    dev: TokenizedSplit
+    seed: int
+    device: torch.device
+    precision: str
+    observer: Observer
+    epochs: int
+
+
 def train(
     model: PairModel,
     train_split: TokenizedSplit,
@@ -76,16 +89,14 @@ def train(
             f"train: {split.n_images} image(s) with {split.n_captions} caption(s); training needs 2 images or more"
         )
 
-    def fit(member: PairModel, before: int) -> Trained:
-        return _fit(member, train_split, dev_split, seed, device, precision, observer, before, epochs)
-
     epochs = model.settings.epochs * max(len(model.members), 1)
+    job = _Job(train_split, dev_split, seed, device, precision, observer, epochs)
     if not model.members:
-        return fit(model, 0)
-    parts = [fit(member, place * model.settings.epochs) for place, member in enumerate(model.members)]
+        return _fit(model, job, 0)
+    parts = [_fit(member, job, place * model.settings.epochs) for place, member in enumerate(model.members)]
     return Trained(
         weights=_copy_weights(model),
-        dev=_validate(model, dev_split, device, observer),
+        dev=_validate(model, job),
         best_epochs=tuple(best for part in parts for best in part.best_epochs),
         steps=sum(part.steps for part in parts),
         pairs_seen=sum(part.pairs_seen for part in parts),
@@ -93,19 +104,9 @@ def train(
     )
 
 
-def _fit(
-    model: PairModel,
-    train_split: TokenizedSplit,
-    dev_split: TokenizedSplit,
-    seed: int,
-    device: torch.device,
-    precision: str,
-    observer: Observer,
-    before: int,
-    epochs: int,
-) -> Trained:
-    """Train one model. before: epochs of members that were trained before it. epochs: those of all members."""
-    settings, split = model.settings, train_split.split
+def _fit(model: PairModel, job: _Job, before: int) -> Trained:
+    """Train one model. before: epochs of the members that were trained before it."""
+    settings, split, device = model.settings, job.train.split, job.device
     per_epoch = steps_per_epoch(split.n_captions, settings.batch_size)
     optimizer = _optimizer(model, settings)
     logs: list[EpochLog] = []
@@ -116,21 +117,21 @@ def _fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         hardest = epoch > settings.warmup_epochs and model.hardest_negatives
-        rng = np.random.default_rng(np.random.SeedSequence([seed, epoch]))
+        rng = np.random.default_rng(np.random.SeedSequence([job.seed, epoch]))
         total = plateau = 0.0
         model.train()
         with timed(device) as training:
-            batches = training_batches(split, train_split.token_ids, settings.batch_size, rng, device)
+            batches = training_batches(split, job.train.token_ids, settings.batch_size, rng, device)
             for step, batch in enumerate(batches, start=1):
                 where = f"epoch {before + epoch}, step {step}"
-                loss, of_constant = _step(model, batch, optimizer, precision, hardest=hardest, where=where)
+                loss, of_constant = _step(model, batch, optimizer, job.precision, hardest=hardest, where=where)
                 total += loss
                 plateau += of_constant
                 pairs_seen += len(batch)
-                observer.on_step(before + epoch, epochs, step, per_epoch, loss, len(batch))
+                job.observer.on_step(before + epoch, job.epochs, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
         if epoch % settings.validate_every == 0 or epoch == settings.epochs:
-            dev = _validate(model, dev_split, device, observer)
+            dev = _validate(model, job)
             if best is None or dev.metrics["rsum"] > best[1].metrics["rsum"]:
                 best = before + epoch, dev, _copy_weights(model)
         logs.append(
@@ -146,17 +147,18 @@ def _fit(
                 dev_rsum=None if dev is None else dev.metrics["rsum"],
             )
         )
-        observer.on_epoch(logs[-1], epochs)
+        job.observer.on_epoch(logs[-1], job.epochs)
     assert best is not None  # the last epoch is always validated
     best_epoch, dev, weights = best
     model.load_state_dict(weights)
     return Trained(weights, dev, (best_epoch,), per_epoch * settings.epochs, pairs_seen, tuple(logs))
 
 
-def _validate(model: PairModel, dev: TokenizedSplit, device: torch.device, observer: Observer) -> Evaluation:
-    return evaluate_split(
-        model, dev.split, dev.token_ids, device, on_tile=lambda done, total: observer.on_tile("dev", done, total)
-    )
+def _validate(model: PairModel, job: _Job) -> Evaluation:
+    def on_tile(done: int, total: int) -> None:
+        job.observer.on_tile("dev", done, total)
+
+    return evaluate_split(model, job.dev.split, job.dev.token_ids, job.device, on_tile=on_tile)
 
 
 def _copy_weights(model: PairModel) -> dict[str, Tensor]:

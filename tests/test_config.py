@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import SETTINGS
 from hypothesis import given
 from hypothesis import strategies as st
 
 from camp_bench.config import (
     Experiment,
-    Settings,
     check_experiment,
     dump_experiment,
     override_experiment,
@@ -24,30 +24,10 @@ from camp_bench.config import (
 )
 from camp_bench.errors import ConfigError
 
-BASE = Settings(
-    dim=8,
-    word_dim=4,
-    epochs=3,
-    warmup_epochs=1,
-    batch_size=4,
-    optimizer="adam",
-    learning_rate=0.01,
-    momentum=0.0,
-    weight_decay=0.0,
-    decay_epochs=(2,),
-    clip_norm=2.0,
-    margin=0.2,
-    min_count=1,
-    max_words=47,
-    validate_every=1,
-    tile_images=4,
-    tile_captions=8,
-)
-
 
 def test_later_overrides_win() -> None:
-    settings = resolve_settings(BASE, {"epochs": 5, "dim": 16}, {"epochs": 7})
-    assert (settings.epochs, settings.dim, settings.batch_size) == (7, 16, 4)
+    settings = resolve_settings(SETTINGS, {"epochs": 5, "dim": 16}, {"epochs": 7})
+    assert (settings.epochs, settings.dim, settings.batch_size) == (7, 16, SETTINGS.batch_size)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +50,7 @@ def test_later_overrides_win() -> None:
 )
 def test_settings_that_make_no_sense_are_refused(override: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        resolve_settings(BASE, override)
+        resolve_settings(SETTINGS, override)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
