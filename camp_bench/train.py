@@ -196,7 +196,8 @@ def _step(
         clip_grad_norm_(model.parameters(), model.settings.clip_norm)
     optimizer.step()
     with torch.no_grad():
-        return value, float(model.loss(torch.zeros_like(loss).expand(scores.shape), same, hardest=hardest))
+        constant = torch.full(scores.shape, model.neutral_score, device=scores.device)
+        return value, float(model.loss(constant, same, hardest=hardest))
 
 
 def _culprit(scores: Tensor, batch: Batch) -> str:

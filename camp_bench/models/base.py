@@ -56,6 +56,8 @@ class PairModel(nn.Module, ABC):
     options_type: type[msgspec.Struct]
     hardest_negatives: bool = True
     """Whether training goes on to the hardest negatives once its warm-up is over."""
+    neutral_score: float = 0.0
+    """The score that costs the least among those that are the same for every pair, where the loss has one."""
 
     def __init__(self, settings: Settings, options: Any, shape: Shape) -> None:
         super().__init__()

@@ -2,43 +2,73 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
 import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
-from camp_bench.losses import cross_entropy_loss
+from camp_bench.losses import cross_entropy_loss, triplet_loss
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.camp import camp_tile
-from camp_bench.scoring.plain import camp_plain
+from camp_bench.scoring.plain import CampForm, camp_plain
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "Camp", "CampOptions"]
 
 
 class CampOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The paper's form has none beyond its settings."""
+    """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
+
+    attention ... score: see `CampForm`. loss: the cross-entropy of the matching score, or the triplet loss on it.
+    negatives: the hardest of a batch once the warm-up is over, or always all.
+    """
+
+    attention: bool = True
+    gates: bool = True
+    fusion: Literal["sum", "concat", "product"] = "sum"
+    residual: bool = True
+    pooling: Literal["attention", "mean"] = "attention"
+    score: Literal["mlp", "cosine"] = "mlp"
+    loss: Literal["cross_entropy", "triplet"] = "cross_entropy"
+    negatives: Literal["hardest", "all"] = "hardest"
 
 
 class Camp(PairModel):
-    """The paper's CAMP: element-wise gates, fusion by sum, attention pooling, a two-layer scorer.
+    """The paper's CAMP: element-wise gates, fusion by sum, attention pooling, a two-layer scorer; and its ablations.
 
     The score is the logit of the paper's m = sigmoid(MLP(v* + t*)): same order, without the ties that m's
-    rounding to 1 would make. The loss uses m itself.
+    rounding to 1 would make. The loss uses m itself, or the cosine where that is the score.
     """
 
     options_type = CampOptions
+    options: CampOptions
 
     def __init__(self, settings: Settings, options: CampOptions, shape: Shape) -> None:
         super().__init__(settings, options, shape)
         dim = settings.dim
         self.image_encoder = region_encoder(shape.feature_size, dim)
         self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, dim)
-        self.key_image, self.key_text = _linear(dim, dim, bias=False), _linear(dim, dim, bias=False)
-        self.fuse_image, self.fuse_text = _linear(dim, dim), _linear(dim, dim)
-        self.attend_image, self.attend_text = _linear(dim, 1, bias=False), _linear(dim, 1, bias=False)
-        self.hidden, self.out = _linear(dim, dim), _linear(dim, 1)
+        if options.attention:
+            self.key_image, self.key_text = _linear(dim, dim, bias=False), _linear(dim, dim, bias=False)
+        fused = 2 * dim if options.fusion == "concat" else dim
+        self.fuse_image, self.fuse_text = _linear(fused, dim), _linear(fused, dim)
+        if options.pooling == "attention":
+            self.attend_image, self.attend_text = _linear(dim, 1, bias=False), _linear(dim, 1, bias=False)
+        if options.score == "mlp":
+            self.hidden, self.out = _linear(dim, dim), _linear(dim, 1)
+        self.form = CampForm(
+            attention=options.attention,
+            gates=options.gates,
+            fusion=options.fusion,
+            residual=options.residual,
+            pooling=options.pooling,
+            score=options.score,
+        )
+        self.hardest_negatives = options.negatives == "hardest"
+        self.neutral_score = 0.5 if (options.score, options.loss) == ("cosine", "cross_entropy") else 0.0
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
         encoded: Tensor = self.image_encoder(features)
@@ -49,39 +79,53 @@ class Camp(PairModel):
         return encoded
 
     def prepare_images(self, encoded: Float[Tensor, "I R D"]) -> Prepared:
-        return {"regions": encoded, "keys": self.key_image(encoded)}
+        return {"regions": encoded, "keys": self.key_image(encoded) if self.form.attention else encoded}
 
     def prepare_captions(self, encoded: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]) -> Prepared:
-        return {"words": encoded, "keys": self.key_text(encoded), "lengths": lengths}
+        keys = self.key_text(encoded) if self.form.attention else encoded
+        return {"words": encoded, "keys": keys, "lengths": lengths}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         return camp_tile(
-            images["regions"], images["keys"], captions["words"], captions["keys"], captions["lengths"], self._weights()
+            images["regions"],
+            images["keys"],
+            captions["words"],
+            captions["keys"],
+            captions["lengths"],
+            self._weights(),
+            self.form,
         )
 
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
-        return camp_plain(images, captions, lengths, self._weights())
+        return camp_plain(images, captions, lengths, self._weights(), self.form)
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return cross_entropy_loss(torch.sigmoid(scores), same, hardest=hardest)
+        matching = torch.sigmoid(scores) if self.form.score == "mlp" else scores
+        if self.options.loss == "triplet":
+            return triplet_loss(matching, same, margin=self.settings.margin, hardest=hardest)
+        return cross_entropy_loss(matching, same, hardest=hardest)
 
     def _weights(self) -> dict[str, Tensor]:
-        return {
-            "key_image": self.key_image.weight.T,
-            "key_text": self.key_text.weight.T,
+        weights = {
             "fuse_image": self.fuse_image.weight.T,
             "fuse_image_bias": self.fuse_image.bias,
             "fuse_text": self.fuse_text.weight.T,
             "fuse_text_bias": self.fuse_text.bias,
-            "attend_image": self.attend_image.weight[0],
-            "attend_text": self.attend_text.weight[0],
-            "hidden": self.hidden.weight.T,
-            "hidden_bias": self.hidden.bias,
-            "out": self.out.weight[0],
-            "out_bias": self.out.bias[0],
         }
+        if self.form.attention:
+            weights |= {"key_image": self.key_image.weight.T, "key_text": self.key_text.weight.T}
+        if self.form.pooling == "attention":
+            weights |= {"attend_image": self.attend_image.weight[0], "attend_text": self.attend_text.weight[0]}
+        if self.form.score == "mlp":
+            weights |= {
+                "hidden": self.hidden.weight.T,
+                "hidden_bias": self.hidden.bias,
+                "out": self.out.weight[0],
+                "out_bias": self.out.bias[0],
+            }
+        return weights
 
 
 def _linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
@@ -124,13 +168,29 @@ PAPER = msgspec.structs.replace(
 )
 """The released program's first stage; how long to train is told nowhere, so the epochs are ours."""
 
-VARIANTS = (
+ABLATIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("camp", "the paper's form: element-wise gates, fusion by sum, attention pooling, two-layer scorer", {}),
+    ("camp:no-attention", "as camp; a message is the mean of the other side", {"attention": False}),
+    ("camp:no-gates", "as camp without gates", {"gates": False}),
+    ("camp:no-residual", "as camp without the residual after fusion", {"residual": False}),
+    ("camp:mean-pooling", "as camp; pooled by the mean", {"pooling": "mean"}),
+    ("camp:concat", "as camp; own vector and message are concatenated", {"fusion": "concat"}),
+    ("camp:product", "as camp; own vector and message are multiplied", {"fusion": "product"}),
+    ("camp:cosine", "as camp; scored by the cosine of the pooled vectors", {"score": "cosine"}),
+    ("camp:triplet", "as camp; trained with the triplet loss on the matching score", {"loss": "triplet"}),
+    ("camp:all-negatives", "as camp; trained on all negatives to the end", {"negatives": "all"}),
+)
+"""Name, summary, and what differs from the whole model."""
+
+VARIANTS = tuple(
     Variant(
-        name="camp",
+        name=name,
         model=Camp,
-        options=CampOptions(),
+        options=CampOptions(**changes),
         settings={"quick": QUICK, "paper-f30k": PAPER, "paper-coco": PAPER},
-        source="CAMP, ICCV 2019, eq. 1-11",
-        summary="the paper's form: element-wise gates, fusion by sum, attention pooling, two-layer scorer",
-    ),
+        source="CAMP, ICCV 2019, " + ("table 4" if changes else "eq. 1-11"),
+        summary=summary,
+        named=frozenset(CampOptions.__struct_fields__),
+    )
+    for name, summary, changes in ABLATIONS
 )

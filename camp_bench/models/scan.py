@@ -18,13 +18,14 @@ from camp_bench.scoring.common import l2norm, word_mask
 from camp_bench.scoring.plain import scan_plain
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import gram, stacked_attention
+from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 DEFAULT_NORM = "clipped_l2norm"
-GROUP = 16
+GROUP = 8
 """How many captions, of like length, a tile takes at a time, so that the tables of all its images stay in cache."""
 
 
@@ -70,8 +71,11 @@ class Scan(PairModel):
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         def tile(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
             order = captions[1].argsort(stable=True)
-            groups = [[tensor[group] for tensor in captions] for group in torch.split(order, GROUP)]
-            scores = torch.cat([self._attend(images, group, paired=False) for group in groups], 1)
+
+            def some(group: Tensor) -> Tensor:
+                return self._attend(images, [tensor[group] for tensor in captions], paired=False)
+
+            scores = torch.cat(list(spread(some, torch.split(order, GROUP), images[0].device)), 1)
             return scores[:, order.argsort()]
 
         def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:

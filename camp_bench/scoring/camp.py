@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from camp_bench.scoring.common import word_mask
+from camp_bench.scoring.common import row_cosine, word_mask
+from camp_bench.scoring.plain import WHOLE, CampForm
 from camp_bench.scoring.recompute import score_tile
+from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["camp_tile"]
@@ -29,8 +31,9 @@ def camp_tile(
     caption_keys: Float[Tensor, "C L H"],
     lengths: Int[Tensor, " C"],
     weights: dict[str, Tensor],
+    form: CampForm = WHOLE,
 ) -> Float[Tensor, "I C"]:
-    """Return the logit of the match score of every pair; `weights` as in `camp_plain`, `lengths` best on the CPU.
+    """Return the match score of every pair; `weights` and scores as in `camp_plain`, `lengths` best on the CPU.
 
     Equal to `camp_plain` up to rounding, gradients included.
     """
@@ -39,18 +42,22 @@ def camp_tile(
     def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
         words, keys, lengths = captions
-        own_logits = images[0] @ named["attend_image"]
-        columns = [
-            _score(images[0], images[1], own_logits, words[row : row + 1, :n], keys[row : row + 1, :n], None, named)
-            for row, n in enumerate(lengths.tolist())
-        ]
+        own_logits = _own_logits(images[0], named, "image", form)
+
+        def column(row: int) -> Tensor:
+            one, real = slice(row, row + 1), slice(int(lengths[row]))
+            return _score(images[0], images[1], own_logits, words[one, real], keys[one, real], None, named, form)
+
+        columns = list(spread(column, range(len(words)), words.device))
         return torch.stack(columns, 1)
 
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
         words, keys, lengths = captions
         mask = word_mask(lengths.to(words.device), words.shape[1])
-        return _score(images[0], images[1], images[0] @ named["attend_image"], words, keys, mask, named)
+        return _score(
+            images[0], images[1], _own_logits(images[0], named, "image", form), words, keys, mask, named, form
+        )
 
     return score_tile(tile, pairs, (images, image_keys), (captions, caption_keys, lengths), tuple(used.values()))
 
@@ -58,52 +65,104 @@ def camp_tile(
 def _score(
     images: Float[Tensor, "P R D"],
     image_keys: Float[Tensor, "P R H"],
-    image_logits: Float[Tensor, "P R"],
+    image_logits: Float[Tensor, "P R"] | None,
     words: Float[Tensor, "N L D"],
     word_keys: Float[Tensor, "N L H"],
     mask: Bool[Tensor, "P L"] | None,
     weights: dict[str, Tensor],
+    form: CampForm,
 ) -> Float[Tensor, " P"]:
     """Score P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
+    if form.attention:
+        to_regions, to_words = _attend(images, image_keys, words, word_keys, mask)
+    else:
+        shares = _even(mask, words)
+        to_regions = torch.bmm(shares.expand(len(words), 1, -1), words).expand(images.shape)
+        to_words = images.mean(1, keepdim=True).expand(-1, words.shape[1], -1)
+    image = _fuse(images, to_regions, image_logits, None, weights, "image", form)
+    text = _fuse(words, to_words, _own_logits(words, weights, "text", form), mask, weights, "text", form)
+    if form.score == "cosine":
+        return row_cosine(image, text)
+    hidden = torch.addmm(weights["hidden_bias"], image + text, weights["hidden"]).relu_()
+    return hidden @ weights["out"] + weights["out_bias"]
+
+
+def _own_logits(
+    own: Float[Tensor, "N K D"], weights: dict[str, Tensor], side: str, form: CampForm
+) -> Float[Tensor, "N K"] | None:
+    """Return the share of the residual in the logits of the attention that pools, None where there is none."""
+    return own @ weights[f"attend_{side}"] if form.residual and form.pooling == "attention" else None
+
+
+def _attend(
+    images: Float[Tensor, "P R D"],
+    image_keys: Float[Tensor, "P R H"],
+    words: Float[Tensor, "N L D"],
+    word_keys: Float[Tensor, "N L H"],
+    mask: Bool[Tensor, "P L"] | None,
+) -> tuple[Float[Tensor, "P R D"], Float[Tensor, "P L D"]]:
+    """Return the message to each region and to each word."""
     pairs, regions, dim = images.shape
     scaled = word_keys * word_keys.shape[2] ** -0.5
     if mask is None:
         table = (scaled[0] @ image_keys.reshape(pairs * regions, -1).T).view(-1, pairs, regions)
         to_regions = (table.softmax(0).flatten(1).T @ words[0]).view(pairs, regions, dim)
-        to_words = table.softmax(2).transpose(0, 1) @ images
-    else:
-        table = scaled @ image_keys.transpose(1, 2)
-        real = table.masked_fill(~mask[:, :, None], -torch.inf)
-        to_regions, to_words = real.softmax(1).transpose(1, 2) @ words, table.softmax(2) @ images
-    fused_image, share_image = _fuse(images, to_regions, image_logits, None, weights, "image")
-    fused_text, share_text = _fuse(words, to_words, words @ weights["attend_text"], mask, weights, "text")
-    own_text = share_text @ words[0] if mask is None else torch.bmm(share_text[:, None], words)[:, 0]
-    pooled = fused_image + fused_text + torch.bmm(share_image[:, None], images)[:, 0] + own_text
-    hidden = torch.addmm(weights["hidden_bias"], pooled, weights["hidden"]).relu_()
-    return hidden @ weights["out"] + weights["out_bias"]
+        return to_regions, table.softmax(2).transpose(0, 1) @ images
+    table = scaled @ image_keys.transpose(1, 2)
+    real = table.masked_fill(~mask[:, :, None], -torch.inf)
+    return real.softmax(1).transpose(1, 2) @ words, table.softmax(2) @ images
 
 
 def _fuse(
-    own: Tensor,
+    own: Float[Tensor, "N K D"],
     message: Float[Tensor, "P K D"],
-    own_logits: Tensor,
-    mask: Tensor | None,
+    own_logits: Float[Tensor, "N K"] | None,
+    mask: Bool[Tensor, "P K"] | None,
     weights: dict[str, Tensor],
     side: str,
-) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P K"]]:
-    """Gate, fuse, transform and pool, but for the residual; return the pooled vectors and the attention that pooled."""
-    places, dim = message.shape[1:]
-    gated: Tensor = _Gate.apply(own, message)  # type: ignore[no-untyped-call]
-    fused = torch.addmm(weights[f"fuse_{side}_bias"], gated.view(-1, dim), weights[f"fuse_{side}"]).relu_()
-    logits = (fused @ weights[f"attend_{side}"]).view(-1, places) + own_logits
-    if mask is not None:
-        logits = logits.masked_fill(~mask, -torch.inf)
-    share = (logits * dim**-0.5).softmax(1)
-    return torch.bmm(share[:, None], fused.view(-1, places, dim))[:, 0], share
+    form: CampForm,
+) -> Float[Tensor, "P D"]:
+    """Gate, fuse, transform, add the residual and pool."""
+    pairs, places, dim = message.shape
+    mixed = _mix(own, message, form)
+    fused = torch.addmm(weights[f"fuse_{side}_bias"], mixed.flatten(0, 1), weights[f"fuse_{side}"]).relu_()
+    if form.pooling == "attention":
+        logits = (fused @ weights[f"attend_{side}"]).view(pairs, places)
+        logits = (logits if own_logits is None else logits + own_logits) * dim**-0.5
+        share = (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(1)
+    else:
+        share = _even(mask, message)[:, 0].expand(pairs, places)
+    pooled = torch.bmm(share[:, None], fused.view(pairs, places, dim))[:, 0]
+    if not form.residual:
+        return pooled
+    return pooled + (share @ own[0] if len(own) < pairs else torch.bmm(share[:, None], own)[:, 0])
+
+
+def _mix(own: Tensor, message: Tensor, form: CampForm) -> Tensor:
+    """Return what goes into the fusing layer, (P, K, D), or (P, K, 2 D) for concat."""
+    if form.gates and form.fusion == "sum":
+        gated: Tensor = _Gate.apply(own, message)  # type: ignore[no-untyped-call]
+        return gated
+    if form.fusion == "concat":
+        mixed = torch.cat((own.expand(message.shape), message), 2)
+    else:
+        mixed = own * message if form.fusion == "product" else own + message
+    if not form.gates:
+        return mixed
+    gate = (own * message).sigmoid()
+    return mixed * (torch.cat((gate, gate), 2) if form.fusion == "concat" else gate)
+
+
+def _even(mask: Bool[Tensor, "P K"] | None, items: Float[Tensor, "N K D"]) -> Float[Tensor, "_ 1 K"]:
+    """Return equal shares of the real places, (P, 1, K), or (1, 1, K) where all are real."""
+    if mask is None:
+        return items.new_full((1, 1, items.shape[1]), 1 / items.shape[1])
+    real = mask.to(items.dtype)
+    return (real / real.sum(1, keepdim=True))[:, None]
 
 
 class _Gate(torch.autograd.Function):
-    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; own may be 1 long in dimension 0."""
+    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; dimension 0 of own may be 1."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, message: Tensor) -> Tensor:

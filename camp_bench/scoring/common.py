@@ -7,7 +7,7 @@ from torch import Tensor
 
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["EPSILON", "l2norm", "norm_from_square", "unit", "word_mask"]
+__all__ = ["EPSILON", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
 
 EPSILON = 1e-8
 """SCAN's and CAMP's guard in every division by a norm."""
@@ -34,3 +34,10 @@ def norm_from_square(square: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 def word_mask(lengths: Int[Tensor, " captions"], longest: int) -> Bool[Tensor, "captions words"]:
     """Return which of `longest` positions hold a word of each caption."""
     return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def row_cosine(a: Float[Tensor, "N D"], b: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+    """Return the cosine of each row with its partner, 0 where one of them is zero."""
+    norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+    cosine: Tensor = (a * b).sum(1) / norms.clamp_min(EPSILON)
+    return cosine

@@ -6,14 +6,17 @@ only.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from camp_bench.scoring.common import EPSILON, l2norm
+from camp_bench.scoring.common import EPSILON, l2norm, row_cosine
 from camp_bench.shapes import Float, Int
 
-__all__ = ["camp_plain", "normalize_affinity", "scan_plain"]
+__all__ = ["WHOLE", "CampForm", "camp_plain", "normalize_affinity", "scan_plain"]
 
 
 def normalize_affinity(table: Float[Tensor, "..."], norm: str, dim: int) -> Float[Tensor, "..."]:
@@ -68,36 +71,77 @@ def _pool(relevance: Float[Tensor, "I Q"], pooling: str, lambda_pooling: float) 
     return relevance.amax(1) if pooling == "max" else relevance.sum(1)
 
 
+@dataclass(frozen=True, slots=True)
+class CampForm:
+    """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
+
+    attention: a message is a mixture by attention, or else the plain mean of the other side. gates: how much of it is
+    fused is decided dimension by dimension. fusion: of own vector and message; concat doubles the input of the fusing
+    layer. residual: own vectors are added to what was fused. pooling: by attention, or the mean. score: of the two
+    pooled vectors, a logit of two layers on their sum, or their cosine.
+    """
+
+    attention: bool = True
+    gates: bool = True
+    fusion: Literal["sum", "concat", "product"] = "sum"
+    residual: bool = True
+    pooling: Literal["attention", "mean"] = "attention"
+    score: Literal["mlp", "cosine"] = "mlp"
+
+
+WHOLE = CampForm()
+
+
 def camp_plain(
     images: Float[Tensor, "I R D"],
     captions: Float[Tensor, "C L D"],
     lengths: Int[Tensor, " C"],
     weights: dict[str, Tensor],
+    form: CampForm = WHOLE,
 ) -> Float[Tensor, "I C"]:
-    """Return the logit of CAMP's match score (Wang et al., ICCV 2019, eq. 1-11), the paper's own form.
+    """Return CAMP's match score (Wang et al., ICCV 2019, eq. 1-11): the logit of the paper's m, or the cosine.
 
-    weights: key_image, key_text (D, H); fuse_image, fuse_text (D, D) with biases fuse_image_bias, fuse_text_bias (D,);
-    attend_image, attend_text (D,); hidden (D, D) with hidden_bias (D,); out (D,) with out_bias ().
+    weights: key_image, key_text (D, H); fuse_image, fuse_text (D, D), or (2 D, D) for concat, with biases
+    fuse_image_bias, fuse_text_bias (D,); attend_image, attend_text (D,); hidden (D, D) with hidden_bias (D,); out (D,)
+    with out_bias (). A form needs only those that it has a use for.
     """
     columns = []
-    root = images.shape[2] ** 0.5
     for caption, length in zip(captions, lengths.tolist(), strict=True):
         words = caption[:length].expand(len(images), -1, -1)
-        image_keys, text_keys = images @ weights["key_image"], words @ weights["key_text"]
-        table = image_keys @ text_keys.transpose(1, 2) / image_keys.shape[2] ** 0.5  # (I, R, L)
-        to_regions = table.softmax(2) @ words
-        to_words = table.softmax(1).transpose(1, 2) @ images
-        gate_image, gate_text = (images * to_regions).sigmoid(), (to_words * words).sigmoid()
-        fused_image = _fuse(gate_image * (images + to_regions), weights, "image") + images
-        fused_text = _fuse(gate_text * (words + to_words), weights, "text") + words
-        pooled = torch.zeros_like(images[:, 0])
-        for fused, side in ((fused_image, "image"), (fused_text, "text")):
-            share = (fused @ weights[f"attend_{side}"] / root).softmax(1)
-            pooled = pooled + (share[:, None] @ fused)[:, 0]
-        hidden = (pooled @ weights["hidden"] + weights["hidden_bias"]).relu()
-        columns.append(hidden @ weights["out"] + weights["out_bias"])
+        if form.attention:
+            image_keys, text_keys = images @ weights["key_image"], words @ weights["key_text"]
+            table = image_keys @ text_keys.transpose(1, 2) / image_keys.shape[2] ** 0.5  # (I, R, L)
+            to_regions = table.softmax(2) @ words
+            to_words = table.softmax(1).transpose(1, 2) @ images
+        else:
+            to_regions = words.mean(1, keepdim=True).expand_as(images)
+            to_words = images.mean(1, keepdim=True).expand_as(words)
+        image = _pooled(_fused(images, to_regions, weights, "image", form), weights, "image", form)
+        text = _pooled(_fused(words, to_words, weights, "text", form), weights, "text", form)
+        if form.score == "cosine":
+            columns.append(row_cosine(image, text))
+        else:
+            hidden = ((image + text) @ weights["hidden"] + weights["hidden_bias"]).relu()
+            columns.append(hidden @ weights["out"] + weights["out_bias"])
     return torch.stack(columns, 1)
 
 
-def _fuse(x: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str) -> Float[Tensor, "I P D"]:
-    return (x @ weights[f"fuse_{side}"] + weights[f"fuse_{side}_bias"]).relu()
+def _fused(
+    own: Float[Tensor, "I P D"], message: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str, form: CampForm
+) -> Float[Tensor, "I P D"]:
+    gate = (own * message).sigmoid() if form.gates else torch.ones_like(own)
+    if form.fusion == "concat":
+        mixed = torch.cat((gate * own, gate * message), 2)
+    else:
+        mixed = gate * (own * message if form.fusion == "product" else own + message)
+    fused = (mixed @ weights[f"fuse_{side}"] + weights[f"fuse_{side}_bias"]).relu()
+    return fused + own if form.residual else fused
+
+
+def _pooled(
+    fused: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str, form: CampForm
+) -> Float[Tensor, "I D"]:
+    if form.pooling == "mean":
+        return fused.mean(1)
+    share: Tensor = (fused @ weights[f"attend_{side}"] / fused.shape[2] ** 0.5).softmax(1)
+    return torch.bmm(share[:, None], fused)[:, 0]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Float
 
 __all__ = ["Score", "score_tile"]
@@ -21,10 +22,11 @@ __all__ = ["Score", "score_tile"]
 Score: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
 """From tensors of images, of captions (dimension 0: the item) and of shared weights to scores."""
 
-COLUMNS, PAIRS = 8, 128
+COLUMNS, PAIRS = 4, 64
 """How many captions of a tile, or pairs, the backward pass takes at a time."""
 
 _Rows: TypeAlias = Tensor | slice
+_Part: TypeAlias = tuple[Score, _Rows, _Rows, Tensor]
 
 
 def score_tile(
@@ -55,26 +57,29 @@ class _Recomputed(torch.autograd.Function):
         tensors, (first, second), (device, dtype, enabled) = ctx.saved_tensors, ctx.ends, ctx.autocast
         wanted = [number for number, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
         sums = {number: torch.zeros_like(tensors[number]) for number in wanted}
-        for score, rows, columns, outer in _parts(ctx.tile, ctx.pairs, gradient):
-            where = [rows] * first + [columns] * (second - first) + [slice(None)] * (len(tensors) - second)
-            leaves = [
-                (tensor if number >= second else tensor[part]).detach()
-                for number, (tensor, part) in enumerate(zip(tensors, where, strict=True))
-            ]
+
+        def differentiate(part: _Part) -> tuple[list[_Rows], tuple[Tensor, ...]]:
+            score, rows, columns, outer = part
+            where = [rows] * first + [columns] * (second - first)
+            parts = [tensor[items] for tensor, items in zip(tensors[:second], where, strict=True)]
+            leaves = [tensor.detach() for tensor in (*parts, *tensors[second:])]
             variables = [leaves[number].requires_grad_() for number in wanted]
             with torch.enable_grad(), torch.autocast(device, dtype, enabled):
                 scores = score(*_split(leaves, ctx.ends))
-            found = torch.autograd.grad(scores, variables, outer, materialize_grads=True)
+            return where, torch.autograd.grad(scores, variables, outer, materialize_grads=True)
+
+        for where, found in spread(differentiate, _parts(ctx.tile, ctx.pairs, gradient), gradient.device):
             for number, value in zip(wanted, found, strict=True):
-                part = where[number]
-                if isinstance(part, Tensor):
-                    sums[number].index_add_(0, part, value)
+                if number >= second:
+                    sums[number].add_(value)
+                elif isinstance(items := where[number], Tensor):
+                    sums[number].index_add_(0, items, value)
                 else:
-                    (sums[number][part] if number < second else sums[number]).add_(value)
+                    sums[number][items].add_(value)
         return (None, None, None, None, *(sums.get(number) for number in range(len(tensors))))
 
 
-def _parts(tile: Score, pairs: Score, gradient: Tensor) -> Iterator[tuple[Score, _Rows, _Rows, Tensor]]:
+def _parts(tile: Score, pairs: Score, gradient: Tensor) -> Iterator[_Part]:
     """Yield how to score, which images, which captions and the gradient there, until every gradient but 0 was met."""
     rows, columns = gradient.nonzero(as_tuple=True)
     if 3 * len(rows) > gradient.numel():
