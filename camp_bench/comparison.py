@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from camp_bench.records import RunRecord
 
@@ -13,7 +16,7 @@ __all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One model under one or more seeds.
+    """One model under one or more seeds, all else being equal.
 
     metrics: mean over the seeds, by name, recalls in percent. rsum_sd: sample standard deviation between seeds, None
     for one seed.
@@ -56,9 +59,9 @@ def group_results(records: Sequence[RunRecord], split: str = "test") -> tuple[Re
 
 def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
     first = records[0].evaluation(split)
-    by_model: dict[str, list[RunRecord]] = {}
+    by_config: dict[bytes, list[RunRecord]] = {}
     for record in records:
-        by_model.setdefault(record.config.model, []).append(record)
+        by_config.setdefault(_all_but_seed(record), []).append(record)
     return ResultGroup(
         dataset=records[0].dataset.name,
         split=split,
@@ -66,16 +69,22 @@ def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
         images=first.images,
         captions=first.captions,
         chance_rsum=first.chance_rsum,
-        rows=tuple(_row(model, members, split) for model, members in by_model.items()),
+        rows=tuple(_row(members, split) for members in by_config.values()),
         notes=_differences(records, split),
     )
 
 
-def _row(model: str, records: Sequence[RunRecord], split: str) -> ModelRow:
+def _all_but_seed(record: RunRecord) -> bytes:
+    """Return what must be equal in runs that one row stands for."""
+    config = msgspec.structs.replace(record.config, seed=0)
+    return msgspec.json.encode((config, record.dataset.train_fingerprint), order="sorted")
+
+
+def _row(records: Sequence[RunRecord], split: str) -> ModelRow:
     metrics = [record.evaluation(split).metrics for record in records]
     sums = [values["rsum"] for values in metrics]
     return ModelRow(
-        model=model,
+        model=records[0].config.model,
         seeds=tuple(record.config.seed for record in records),
         metrics={name: statistics.fmean(values[name] for values in metrics) for name in metrics[0]},
         rsum_sd=statistics.stdev(sums) if len(sums) > 1 else None,
@@ -93,8 +102,12 @@ def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         notes.append("the image features differ between these runs")
     if len({record.dataset.train_fingerprint for record in records}) > 1:
         notes.append("the training data differ between these runs")
+    if len({_dev_fingerprint(record) for record in records} - {None}) > 1:
+        notes.append("the dev data, on which epochs were chosen, differ between these runs")
     if len({record.config.vocab_from for record in records}) > 1:
         notes.append("some vocabularies come from train+dev and others from train alone")
+    models = Counter(key for _, key in {(_all_but_seed(record), record.config.model) for record in records})
+    notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
     notes.extend(
         f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
         for record in records
@@ -106,3 +119,8 @@ def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         if not record.deterministic
     )
     return tuple(notes)
+
+
+def _dev_fingerprint(record: RunRecord) -> str | None:
+    found = [item.task_fingerprint + item.features_fingerprint for item in record.evaluations if item.split == "dev"]
+    return found[0] if found else None

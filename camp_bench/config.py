@@ -8,10 +8,10 @@ and seed: the part of a record that says what was asked for.
 
 from __future__ import annotations
 
-import math
 import re
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,14 +27,18 @@ __all__ = [
     "RunConfig",
     "Settings",
     "check_experiment",
+    "check_seeds",
     "dump_experiment",
+    "explain_invalid",
     "override_experiment",
     "parse_experiment",
     "parse_models",
     "parse_seeds",
     "read_experiment",
+    "require_text",
     "resolve_preset",
     "resolve_settings",
+    "user_path",
 ]
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
@@ -46,6 +50,8 @@ PAPER = "paper"
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, so that every generator in use takes them as they are."""
 MAX_THREADS = 1024
+MAX_DIM, MAX_WHOLE, MAX_NUMBER = 2**16, 2**31 - 1, 1e6
+"""The largest sizes, other whole numbers and numbers that a setting takes: what is beyond them is a slip."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,13 +140,17 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
         merged.update(override)
     settings = _convert(merged, Settings)
     for name in _POSITIVE:
-        _require(name, getattr(settings, name), "1 or more", getattr(settings, name) >= 1)
+        value, most = getattr(settings, name), MAX_DIM if name.endswith("dim") else MAX_WHOLE
+        _require(name, value, "1 or more", value >= 1)
+        _require(name, value, f"{most} or less", value <= most)
     for name in _NOT_NEGATIVE:
         value = getattr(settings, name)
-        _require(name, value, "a number of 0 or more", math.isfinite(value) and value >= 0)
-    rate = settings.learning_rate
-    _require("learning_rate", rate, "a number above 0", math.isfinite(rate) and rate > 0)
-    _require("batch_size", settings.batch_size, "2 or more (a batch needs negatives)", settings.batch_size >= 2)
+        _require(name, value, "a number of 0 or more", value >= 0)
+        _require(name, value, f"{MAX_NUMBER:.0f} or less", value <= MAX_NUMBER)
+    rate, batch = settings.learning_rate, settings.batch_size
+    _require("learning_rate", rate, f"a number above 0, {MAX_NUMBER:.0f} or less", 0 < rate <= MAX_NUMBER)
+    _require("batch_size", batch, "2 or more (a batch needs negatives)", batch >= 2)
+    _require("batch_size", batch, f"{MAX_WHOLE} or less", batch <= MAX_WHOLE)
     _require("decay_epochs", settings.decay_epochs, "rising epochs of 1 or more", _rising(settings.decay_epochs))
     return settings
 
@@ -175,14 +185,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0,1,2` or `0-4` (both ends included) into seeds; ConfigError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        found = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part)
         if found is None:
             raise ConfigError(f"--seeds: got '{text}', expected whole numbers such as 0,1,2 or a range such as 0-4")
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first or last - first > 10_000:
             raise ConfigError(f"--seeds: range '{part.strip()}' must rise, by 10000 at most")
         seeds.extend(range(first, last + 1))
-    return _check_seeds(tuple(seeds))
+    return check_seeds(tuple(seeds))
 
 
 def parse_experiment(data: bytes, source: str = "experiment") -> Experiment:
@@ -190,15 +200,19 @@ def parse_experiment(data: bytes, source: str = "experiment") -> Experiment:
     try:
         return check_experiment(msgspec.toml.decode(data, type=Experiment))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error, Experiment)}") from None
+        raise ConfigError(f"{source}: {explain_invalid(error, Experiment)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: not an experiment: nested too deeply") from None
 
 
-def read_experiment(path: Path) -> Experiment:
+def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment file; ConfigError where it is missing or wrong."""
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror}); expected a TOML experiment file") from None
     return parse_experiment(data, str(path))
@@ -226,8 +240,11 @@ def dump_experiment(experiment: Experiment) -> str:
 
 def check_experiment(experiment: Experiment) -> Experiment:
     """Return the experiment if it makes sense as far as that can be told without the models; else ConfigError."""
+    experiment = _convert(msgspec.to_builtins(experiment), Experiment)  # constructors don't check types
+    for name in ("data", "results", "word_vectors", "device"):
+        require_text(name, getattr(experiment, name), empty=name == "word_vectors")
     _check_models(experiment.models)
-    _check_seeds(experiment.seeds)
+    check_seeds(experiment.seeds)
     resolve_preset(experiment)
     _require(
         "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
@@ -240,6 +257,28 @@ def check_experiment(experiment: Experiment) -> Experiment:
     return experiment
 
 
+def user_path(text: str) -> Path:
+    """Return the path that a user means, `~` being home."""
+    path = Path(text)
+    with suppress(RuntimeError):  # nobody has that name: then the folder is called so
+        path = path.expanduser()
+    return path
+
+
+def require_text(name: str, value: str, *, empty: bool = False) -> None:
+    """Raise ConfigError unless a name or path is text that a record can hold."""
+    if not (value.strip() or empty) or "\0" in value or not value.isprintable() or not _is_unicode(value):
+        raise ConfigError(f"{name}: got {value!r}, expected a name or path of printable characters in UTF-8")
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of another encoding, smuggled through by the system
+        return False
+    return True
+
+
 def _check_models(models: tuple[str, ...]) -> tuple[str, ...]:
     if not models:
         raise ConfigError("models: none given; expected names such as camp,scan")
@@ -247,7 +286,8 @@ def _check_models(models: tuple[str, ...]) -> tuple[str, ...]:
     return models
 
 
-def _check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+def check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the seeds if there are some, each once and of 32 bits; else ConfigError."""
     if not seeds:
         raise ConfigError("seeds: none given; expected whole numbers such as 0,1,2")
     for seed in seeds:
@@ -257,9 +297,11 @@ def _check_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _require_unique(name: str, values: tuple[Any, ...]) -> None:
-    twice = next((value for value in values if values.count(value) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{name}: {twice} is given twice; expected each once")
+    seen = set()
+    for value in values:
+        if value in seen:
+            raise ConfigError(f"{name}: {value} is given twice; expected each once")
+        seen.add(value)
 
 
 def _require(name: str, got: Any, expected: str, holds: bool) -> None:
@@ -275,20 +317,20 @@ def _convert(values: dict[str, Any], kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(_explain(error, kind)) from None
+        raise ConfigError(explain_invalid(error, kind)) from None
 
 
-def _explain(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
-    """Say what msgspec found, in the words of an experiment file."""
-    found = re.fullmatch(r"(.*?)(?: - at `\$\.?(.*)`)?", str(error))
+def explain_invalid(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
+    """Say what msgspec found wrong with a struct of that kind, in the words of an experiment file."""
+    found = re.fullmatch(r"(.*?)(?: - at `\$\.?(.*)`)?", str(error), re.DOTALL)
     assert found is not None  # both groups may be empty, so every text matches
     text, field = found[1], found[2] or ""
-    unknown = re.search(r"unknown field `(.+?)`", text)
+    unknown = re.search(r"unknown field `(.+?)`", text, re.DOTALL)
     if unknown:
         known = kind.__struct_fields__
         return f"unknown key '{unknown[1]}'{nearest(unknown[1], known)}; known: {', '.join(known)}"
-    value = re.fullmatch(r"Invalid enum value (.+)", text)
-    if value:
+    value = re.fullmatch(r"Invalid enum value (.+)", text, re.DOTALL)
+    if value and field in kind.__struct_fields__:
         choices = [str(choice) for choice in typing.get_args(typing.get_type_hints(kind)[field])]
         got = value[1].strip("'")
         return f"{field}: got '{got}', expected {' or '.join(choices)}{nearest(got, choices)}"

@@ -12,6 +12,7 @@ import torch
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
+from camp_bench.errors import NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.protocols import find_protocol, fold_images
@@ -67,6 +68,8 @@ def evaluate_split(
                 ranks = rank_tiles(
                     grid, lambda i, t: model.score_tile(images[i], captions[t]), device=device, on_tile=on_tile
                 )
+    except NumericError as error:
+        raise NumericError(f"{split.name}: {error}") from None
     finally:
         model.train(was_training)
     metrics = retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)

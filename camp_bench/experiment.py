@@ -10,12 +10,11 @@ import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import safetensors.torch
 import torch
 
-from camp_bench.config import Experiment, RunConfig
+from camp_bench.config import Experiment, RunConfig, user_path
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, fingerprints
@@ -32,6 +31,8 @@ from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
 from camp_bench.recording import (
+    OUT_OF_MEMORY,
+    Reporter,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -41,33 +42,21 @@ from camp_bench.recording import (
     vocabulary_facts,
 )
 from camp_bench.records import (
+    VOCABULARY_NAME,
+    WEIGHTS_NAME,
     RunRecord,
-    free_run_id,
     new_run_folder,
     require_writable,
     write_arrays,
     write_file,
     write_record,
 )
-from camp_bench.train import Observer, train
+from camp_bench.train import train
 
-__all__ = ["Reporter", "run_experiment"]
+__all__ = ["run_experiment"]
 
 SPLITS = ("train", "dev", "test")
-
-QUERIES, WEIGHTS, VOCABULARY = "queries_test.npz", "weights.safetensors", "vocabulary.json"
-OUT_OF_MEMORY = "lower --batch-size, or tile_images and tile_captions in an experiment file"
-
-
-@runtime_checkable
-class Reporter(Observer, Protocol):
-    """An observer of the training that hears of what is around it too."""
-
-    def on_stage(self, text: str) -> None: ...
-
-    def on_run(self, plan: RunPlan, number: int, total: int) -> None: ...
-
-    def on_record(self, folder: Path, record: RunRecord) -> None: ...
+QUERIES = "queries_test.npz"
 
 
 class _Material:
@@ -85,7 +74,7 @@ class _Material:
             return None
         key = config.vocab_from, settings.min_count, settings.word_dim
         if key not in self._vectors:
-            file = Path(config.word_vectors).expanduser()
+            file = user_path(config.word_vectors)
             self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim)
         return self._vectors[key]
 
@@ -98,12 +87,13 @@ def run_experiment(
     command: the words that started it, for the record. Raises CampBenchError; what was yielded before stays.
     """
     plans = plan_runs(experiment)
-    results = Path(experiment.results)
+    results = user_path(experiment.results)
     require_writable(results)
     if experiment.threads:
         torch.set_num_threads(experiment.threads)
     reporter.on_stage(f"reading {experiment.data}")
-    corpus = Corpus(open_dataset(experiment.data), SPLITS)
+    with explained_memory("ask for less data"):
+        corpus = Corpus(open_dataset(experiment.data, SPLITS), SPLITS)
     folds_of(corpus.splits["test"], experiment.protocol)  # refuses what does not fit, before any work
     prints = fingerprints(corpus.dataset, *SPLITS[1:])
     reporter.on_stage("splitting captions into words")
@@ -116,18 +106,18 @@ def run_experiment(
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
         config = plan.config
-        run_id = free_run_id(results, started, config.model, corpus.dataset.name, f"s{config.seed}")
-        with new_run_folder(results, run_id) as folder, explained_memory(OUT_OF_MEMORY):
+        words = config.model, corpus.dataset.name, f"s{config.seed}"
+        with new_run_folder(results, started, *words) as (run_id, folder), explained_memory(OUT_OF_MEMORY):
             record = _run(plan, material, folder, run_id, started, reporter)
-        reporter.on_record(results / run_id, record)
         yield results / run_id, record
+        reporter.on_record(results / run_id, record)
 
 
 def _run(
     plan: RunPlan, material: _Material, folder: Path, run_id: str, started: dt.datetime, reporter: Reporter
 ) -> RunRecord:
     """Do one run and fill its folder."""
-    clock = time.perf_counter()
+    clock, environment = time.perf_counter(), environment_of(torch.device(plan.config.device))
     config, corpus, device = plan.config, material.corpus, torch.device(plan.config.device)
     vocabulary = corpus.vocabulary(config.vocab_from, config.settings.min_count)
     splits = {name: corpus.encoded(name, vocabulary, config.settings.max_words) for name in SPLITS}
@@ -158,8 +148,8 @@ def _run(
     if device.type == "mps":
         reasons.append("the mps device has no deterministic mode")
     files = {
-        WEIGHTS: write_file(folder / WEIGHTS, safetensors.torch.save(trained.weights)),
-        VOCABULARY: write_file(folder / VOCABULARY, vocabulary.to_json().encode()),
+        WEIGHTS_NAME: write_file(folder / WEIGHTS_NAME, safetensors.torch.save(trained.weights)),
+        VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),
         QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
     }
     evaluations = (
@@ -180,7 +170,7 @@ def _run(
         config=config,
         deterministic=not reasons,
         nondeterministic_reason=reasons[0] if reasons else None,
-        environment=environment_of(device),
+        environment=environment,
         dataset=dataset_facts(corpus, material.fingerprints["test"].train),
         vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count, vectors),
         training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
@@ -192,7 +182,7 @@ def _run(
             process_bytes=peak_memory_bytes(),
             device_bytes=peak_device_bytes(device),
         ),
-        weights_sha256=files[WEIGHTS],
+        weights_sha256=files[WEIGHTS_NAME],
         files=files,
     )
     write_record(folder, record)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.errors import DataError
+
 __all__ = ["RECALL_AT", "chance_metrics", "expected_rank", "hit_at", "hubness", "median_rank", "retrieval_metrics"]
 
 RECALL_AT = (1, 5, 10)
@@ -48,8 +50,14 @@ def retrieval_metrics(
 ) -> dict[str, float]:
     """Return R@k in percent, MedR and MeanR for both directions and rsum, the sum of all recalls.
 
-    i2t, t2i: (b, n, p), one entry a query: images look for captions, captions for images.
+    i2t, t2i: (b, n, p), one entry a query: images look for captions, captions for images. Raises DataError where these
+    are no such counts.
     """
+    for direction, (b, n, p) in (("i2t", i2t), ("t2i", t2i)):
+        if not len(b) == len(n) == len(p) or not len(b) or min(map(np.min, (b, n, p))) < 0:
+            raise DataError(
+                f"{direction}: {len(b)}, {len(n)} and {len(p)} counts b, n, p; expected as many of each, 0 or more"
+            )
     values: dict[str, float] = {}
     for direction, counts in (("i2t", i2t), ("t2i", t2i)):
         for k in ks:

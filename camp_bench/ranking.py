@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from camp_bench.errors import NumericError
+from camp_bench.errors import DataError, NumericError
 from camp_bench.shapes import Float, Int
 
 __all__ = ["TOP", "DirectionRanks", "Ranks", "TileGrid", "build_grid", "rank_matrix", "rank_tiles"]
@@ -194,8 +194,18 @@ def rank_tiles(
 
 
 def rank_matrix(scores: Float[Tensor, "images captions"], image_of: Ints) -> Ranks:
-    """Rank a score matrix that is already there. image_of: (captions,) image of each caption."""
+    """Rank a score matrix that is already there. image_of: (captions,) image of each caption.
+
+    Top lists order float64 scores as float32; counts don't. Raises DataError where the two don't fit each other.
+    """
+    if scores.ndim != 2 or not scores.is_floating_point():
+        raise DataError(f"scores: {tuple(scores.shape)} {scores.dtype}, expected floats of shape (images, captions)")
     n, m = scores.shape
+    if image_of.shape != (m,) or m == 0 or image_of.min() < 0 or image_of.max() >= n:
+        raise DataError(
+            f"image_of: shape {image_of.shape} for scores of {n} images x {m} captions; expected the image of each "
+            f"caption, numbers from 0 to {n - 1}"
+        )
     grid = build_grid(image_of, n, tile_images=n, tile_captions=m)
     order = torch.from_numpy(grid.caption_tiles[0]).to(scores.device)
     return rank_tiles(grid, lambda _i, _t: scores[:, order], device=scores.device)

@@ -1,6 +1,9 @@
-"""From what a run computed to what its record keeps."""
+"""From what a run computed to what its record keeps, and who hears of it on the way."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +19,21 @@ from camp_bench.devices import describe_device
 from camp_bench.environment import collect_environment
 from camp_bench.evaluate import Evaluation
 from camp_bench.metrics import hubness
-from camp_bench.records import DatasetFacts, Environment, EvaluationRecord, Measurement, TrainingRecord, VocabularyFacts
-from camp_bench.train import Trained
+from camp_bench.planning import RunPlan
+from camp_bench.records import (
+    DatasetFacts,
+    Environment,
+    EvaluationRecord,
+    Measurement,
+    RunRecord,
+    TrainingRecord,
+    VocabularyFacts,
+)
+from camp_bench.train import Observer, Trained
 
 __all__ = [
+    "OUT_OF_MEMORY",
+    "Reporter",
     "dataset_facts",
     "environment_of",
     "evaluation_record",
@@ -29,6 +43,21 @@ __all__ = [
     "training_record",
     "vocabulary_facts",
 ]
+
+
+OUT_OF_MEMORY = "lower --batch-size, or tile_images and tile_captions in an experiment file"
+"""The remedy for a run that takes too much of it."""
+
+
+@runtime_checkable
+class Reporter(Observer, Protocol):
+    """An observer of the training that hears of what is around it too."""
+
+    def on_stage(self, text: str) -> None: ...
+
+    def on_run(self, plan: RunPlan, number: int, total: int) -> None: ...
+
+    def on_record(self, folder: Path, record: RunRecord) -> None: ...
 
 
 def environment_of(device: torch.device) -> Environment:
@@ -88,7 +117,7 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
     splits = corpus.splits
     any_split = next(iter(splits.values()))
     return DatasetFacts(
-        name=corpus.dataset.name,
+        name=corpus.dataset.name.encode("utf-8", "backslashreplace").decode(),
         source=corpus.dataset.source,
         images={name: split.n_images for name, split in splits.items()},
         captions={name: split.n_captions for name, split in splits.items()},
@@ -116,12 +145,13 @@ def vocabulary_facts(
 
 def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
     """Return the story of the training; `parameters` counts the model's numbers."""
+    each = len(trained.epochs) // len(trained.best_epochs)  # epochs of a member
     return TrainingRecord(
         steps=trained.steps,
         pairs_seen=trained.pairs_seen,
         best_epochs=trained.best_epochs,
         parameters=parameters,
-        collapsed=trained.epochs[-1].collapsed,
+        collapsed=any(log.collapsed for log in trained.epochs[each - 1 :: each]),
         epochs=trained.epochs,
     )
 

@@ -5,20 +5,24 @@
                      weights.safetensors, vocabulary.json
 
 A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent
-and never overwritten. Reading is strict: an unknown field, a missing file or another checksum is a RecordError.
+and never overwritten. Reading is strict: an unknown field or a missing file is a RecordError, and so is another
+checksum when a file is read.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
 import io
+import itertools
+import os
 import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -31,6 +35,8 @@ from camp_bench.errors import OutputError, RecordError
 
 __all__ = [
     "SCHEMA_VERSION",
+    "VOCABULARY_NAME",
+    "WEIGHTS_NAME",
     "DatasetFacts",
     "Environment",
     "EpochLog",
@@ -39,7 +45,6 @@ __all__ = [
     "RunRecord",
     "TrainingRecord",
     "VocabularyFacts",
-    "free_run_id",
     "list_records",
     "new_run_folder",
     "read_arrays",
@@ -53,6 +58,9 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 1
 RECORD_NAME = "record.json"
+WEIGHTS_NAME, VOCABULARY_NAME = "weights.safetensors", "vocabulary.json"
+MAX_ID = 120
+"""Characters of a run id at most: file systems take 255 bytes."""
 COLLAPSE_BAND = 0.01
 
 
@@ -132,8 +140,9 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     @property
     def collapsed(self) -> bool:
-        """Whether the loss lies on the plateau, within 1 %: the scores have become one constant."""
-        return abs(self.loss - self.plateau) <= COLLAPSE_BAND * self.plateau
+        """Whether hardest negatives have driven the loss onto the plateau, within 1 %: the scores are one constant."""
+        on_plateau = abs(self.loss - self.plateau) <= COLLAPSE_BAND * self.plateau
+        return self.negatives == "hardest" and self.plateau > 0 and on_plateau
 
 
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
@@ -203,38 +212,54 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
 
 
 def require_writable(results: Path) -> None:
-    """Make the folder of results where it is missing; OutputError where nothing can be written into it."""
+    """Raise OutputError where it shows already that nothing can be written into `results`; makes nothing."""
+    place = results
+    while not place.exists() and place != place.parent:
+        place = place.parent
     try:
-        results.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=results):
-            pass
+        if place == results:
+            with tempfile.TemporaryFile(dir=results):
+                pass
+        elif not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES) if place.is_dir() else "not a folder")
     except OSError as error:
-        raise _unwritable(results, error) from None
+        raise _unwritable(place, error) from None
 
 
 @contextmanager
-def new_run_folder(results: Path, run_id: str) -> Iterator[Path]:
-    """Yield an empty hidden folder that becomes `results/run_id` when the block ends well, and vanishes otherwise.
+def new_run_folder(results: Path, started: dt.datetime, *words: str) -> Iterator[tuple[str, Path]]:
+    """Yield a run id and an empty hidden folder, which becomes `results/run_id` if the block ends well, else vanishes.
 
-    Raises OutputError where `results` can't be written or the run id is taken.
+    The id is `YYYYmmdd-HHMMSS-` and the words, numbered where another run, finished or not, has it already.
+    Raises OutputError where `results` can't be written.
     """
-    final = results / run_id
-    if final.exists():
-        raise OutputError(f"{final}: exists already; records are never overwritten")
-    require_writable(results)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{run_id}.", dir=results))
+        results.mkdir(parents=True, exist_ok=True)
+        run_id, scratch = _claim(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
     except OSError as error:
         raise _unwritable(results, error) from None
     try:
-        yield scratch
+        yield run_id, scratch
         try:
-            scratch.chmod(0o755)  # mkdtemp makes it private; a record is like any other file of its user
-            scratch.rename(final)  # refuses a folder that holds anything, so a run that took the id meanwhile is safe
+            scratch.rename(results / run_id)
         except OSError as error:
-            raise _unwritable(final, error) from None
+            raise _unwritable(results / run_id, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _claim(results: Path, wanted: str) -> tuple[str, Path]:
+    """Make the hidden folder of the first id that is free; making it is what claims the id."""
+    stem = re.sub(r"[^\w.-]+", "-", wanted, flags=re.ASCII)[:MAX_ID]
+    for number in itertools.count(1):
+        run_id = stem if number == 1 else f"{stem}-{number}"
+        scratch = results / f".{run_id}.partial"
+        with suppress(FileExistsError):
+            scratch.mkdir()
+            if not (results / run_id).exists():
+                return run_id, scratch
+            scratch.rmdir()
+    raise AssertionError  # the count has no end
 
 
 def write_file(path: Path, data: bytes) -> str:
@@ -242,7 +267,7 @@ def write_file(path: Path, data: bytes) -> str:
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _unwritable(path.parent.parent, error) from None  # the run's own folder vanishes
     return hashlib.sha256(data).hexdigest()
 
 
@@ -252,11 +277,12 @@ def write_record(folder: Path, record: RunRecord) -> None:
     write_file(folder / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
-def read_record(folder: Path) -> RunRecord:
+def read_record(folder: str | Path) -> RunRecord:
     """Read the record of a run's folder (or the record.json itself) and check that its files are there.
 
     Raises RecordError for anything missing, unreadable, unknown or of another version.
     """
+    folder = Path(folder)
     path = folder / RECORD_NAME if folder.is_dir() else folder
     try:
         data = path.read_bytes()
@@ -267,7 +293,7 @@ def read_record(folder: Path) -> RunRecord:
         if version != SCHEMA_VERSION:
             raise RecordError(f"{path}: schema version {version}, this camp-bench reads {SCHEMA_VERSION}")
         record = msgspec.json.decode(data, type=RunRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: not a run record: {error}") from None
     for name in record.files:
         if not (path.parent / name).is_file() or Path(name).name != name:
@@ -275,9 +301,11 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
-def list_records(results: Path) -> list[Path]:
+def list_records(results: str | Path) -> list[Path]:
     """Return the folders under `results` that hold a record, sorted by name."""
-    return sorted(path.parent for path in results.glob(f"*/{RECORD_NAME}") if not path.parent.name.startswith("."))
+    return sorted(
+        path.parent for path in Path(results).glob(f"*/{RECORD_NAME}") if not path.parent.name.startswith(".")
+    )
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -307,16 +335,6 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
             return {key: stored[key] for key in stored.files}
     except (ValueError, zipfile.BadZipFile) as error:
         raise RecordError(f"{folder / name}: can't be read ({error})") from None
-
-
-def free_run_id(results: Path, started: dt.datetime, *words: str) -> str:
-    """Return `YYYYmmdd-HHMMSS-` and the words, numbered where a run has that name already."""
-    wanted = re.sub(r"[^\w.-]+", "-", "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]), flags=re.ASCII)
-    number, free = 1, wanted
-    while (results / free).exists():
-        number += 1
-        free = f"{wanted}-{number}"
-    return free
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -12,17 +12,19 @@ import msgspec
 import safetensors
 import safetensors.torch
 
-from camp_bench.data import open_dataset
+from camp_bench.config import check_seeds, require_text, resolve_settings
+from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
-from camp_bench.errors import DataError, RecordError
+from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
-from camp_bench.experiment import OUT_OF_MEMORY, VOCABULARY, WEIGHTS
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.recording import (
+    OUT_OF_MEMORY,
+    Reporter,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -30,16 +32,15 @@ from camp_bench.recording import (
     query_arrays,
 )
 from camp_bench.records import (
+    VOCABULARY_NAME,
+    WEIGHTS_NAME,
     RunRecord,
-    free_run_id,
     new_run_folder,
     read_file,
     read_record,
-    require_writable,
     write_arrays,
     write_record,
 )
-from camp_bench.train import Observer
 
 __all__ = ["FinishedRun", "evaluate_run", "open_run"]
 
@@ -57,25 +58,34 @@ def open_run(folder: Path) -> FinishedRun:
     """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
-    if WEIGHTS not in record.files:
+    if WEIGHTS_NAME not in record.files:
         raise RecordError(f"{home}: holds no weights; give the run that was trained, {record.parent or 'not this one'}")
-    vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY))
-    variant = find_variant(record.config.model)
-    options = resolve_options(variant, record.config.options)
-    shape = Shape(vocabulary_size=len(vocabulary), feature_size=record.dataset.feature_size)
-    model = build_model(variant, record.config.settings, options, shape, record.config.seed)
+    config = record.config
     try:
-        model.load_state_dict(safetensors.torch.load(read_file(home, record, WEIGHTS)))
+        vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        variant = find_variant(config.model)
+        options = resolve_options(variant, config.options)
+        settings = resolve_settings(config.settings)
+        check_seeds((config.seed,))
+        if record.dataset.feature_size < 1:
+            raise ConfigError(f"feature_size: got {record.dataset.feature_size}, expected 1 or more")
+    except (ConfigError, DataError) as error:
+        raise RecordError(f"{home}: not a run that can be used: {error}") from None
+    shape = Shape(vocabulary_size=len(vocabulary), feature_size=record.dataset.feature_size)
+    with explained_memory("is the record the one that was written?"):
+        model = build_model(variant, settings, options, shape, config.seed)
+    try:
+        model.load_state_dict(safetensors.torch.load(read_file(home, record, WEIGHTS_NAME)))
     except (RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise RecordError(f"{home / WEIGHTS}: not weights of {variant.name} as recorded ({reason})") from None
+        raise RecordError(f"{home / WEIGHTS_NAME}: not weights of {variant.name} as recorded ({reason})") from None
     return FinishedRun(record, model, vocabulary)
 
 
 def evaluate_run(
     folder: Path,
     results: Path,
-    observer: Observer,
+    reporter: Reporter,
     *,
     data: str | None = None,
     split: str = "test",
@@ -85,15 +95,19 @@ def evaluate_run(
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
-    data: instead of the data it was trained on. The run's own vocabulary is used. Raises CampBenchError for a run,
-    data, split or protocol that can't be used or don't fit each other.
+    data: instead of the data it was trained on. The run's own vocabulary is used. The record keeps the config of the
+    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
+    or protocol that can't be used or don't fit each other.
     """
-    require_writable(results)
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     place = resolve_device(device)
+    environment = environment_of(place)
     run = open_run(folder)
     parent = run.record
-    corpus = Corpus(open_dataset(data or parent.config.data), (split,))
+    source = parent.config.data if data is None else data
+    require_text("data", source)
+    reporter.on_stage(f"reading {source}")
+    corpus = Corpus(_open(source, split, given=data is not None), (split,))
     of_split = corpus.splits[split]
     if of_split.feature_size != parent.dataset.feature_size:
         raise DataError(
@@ -107,18 +121,16 @@ def evaluate_run(
     )
     settings = parent.config.settings
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
-    run_id = free_run_id(
-        results, started, parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
-    )
+    words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
     queries = f"queries_{split}.npz"
-    with new_run_folder(results, run_id) as home, explained_memory(OUT_OF_MEMORY):
+    with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
                 encoded,
                 folds,
                 place,
-                on_tile=lambda done, total: observer.on_tile(split, done, total),
+                on_tile=lambda done, total: reporter.on_tile(split, done, total),
             )
         record = msgspec.structs.replace(
             parent,
@@ -126,12 +138,9 @@ def evaluate_run(
             parent=parent.run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
-            config=msgspec.structs.replace(
-                parent.config, data=corpus.dataset.source, protocol=protocol, device=str(place)
-            ),
             deterministic=parent.deterministic and not reasons,
             nondeterministic_reason=reasons[0] if reasons else parent.nondeterministic_reason,
-            environment=environment_of(place),
+            environment=environment,
             dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
             vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
             evaluations=(evaluation_record(found, of_split, prints, protocol, settings, queries=queries),),
@@ -140,3 +149,13 @@ def evaluate_run(
         )
         write_record(home, record)
     return results / run_id, record
+
+
+def _open(source: str, split: str, *, given: bool) -> Dataset:
+    try:
+        with explained_memory("ask for less data"):
+            return open_dataset(source, (split,))
+    except DataError as error:
+        if given:
+            raise
+        raise DataError(f"{error} (as the run recorded it; --data says where it is now)") from None

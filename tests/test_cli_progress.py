@@ -14,8 +14,8 @@ from rich.console import Console
 from camp_bench.cli import progress
 from camp_bench.cli.progress import Pace, make_reporter
 from camp_bench.config import Experiment
-from camp_bench.experiment import Reporter
 from camp_bench.planning import plan_runs
+from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog
 
 
@@ -34,13 +34,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def log(epoch: int, *, dev_seconds: float | None, plateau: float = 20.0) -> EpochLog:
+def log(epoch: int, *, dev_seconds: float | None, plateau: float = 20.0, hardest: bool = False) -> EpochLog:
     return EpochLog(
         epoch=epoch,
         steps=5,
         loss=12.345,
         plateau=plateau,
-        negatives="all",
+        negatives="hardest" if hardest else "all",
         learning_rate=0.1,
         train_seconds=10.0,
         dev_seconds=dev_seconds,
@@ -118,7 +118,7 @@ def test_collapse_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, term
     def collapse(reporter: Reporter) -> None:
         (plan,) = plan_runs(Experiment(models=("vsepp",), device="cpu"))
         reporter.on_run(plan, 1, 1)
-        reporter.on_epoch(log(1, dev_seconds=2.0, plateau=12.4), 10)
+        reporter.on_epoch(log(1, dev_seconds=2.0, plateau=12.4, hardest=True), 10)
 
     text = " ".join(show(monkeypatch, terminal=terminal, act=collapse).split())
     assert "collapsed: the loss 12.35 is that of a model which scores every pair alike (12.40)" in text

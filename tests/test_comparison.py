@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from examples import example_record
+from examples import SETTINGS, example_record
 
 from camp_bench.comparison import group_results, run_seconds
 from camp_bench.errors import RecordError
@@ -40,6 +40,21 @@ def test_equal_inputs_give_no_notes_and_unequal_ones_are_named() -> None:
     assert "features differ" in notes
     assert "training data differ" in notes
     assert "train alone" in notes
+
+
+def test_runs_of_other_settings_are_never_averaged() -> None:
+    record = example_record()
+    config = msgspec.structs.replace(record.config, settings=msgspec.structs.replace(SETTINGS, epochs=99), seed=1)
+    (group,) = group_results([record, msgspec.structs.replace(record, config=config)])
+    assert [row.seeds for row in group.rows] == [(0,), (1,)]
+    assert group.notes == ("vsepp stands in 2 rows, as its settings differ",)
+
+
+def test_collapsed_run_is_named() -> None:
+    record = example_record()
+    training = msgspec.structs.replace(record.training, collapsed=True)
+    (note,) = group_results([msgspec.structs.replace(record, training=training)])[0].notes
+    assert note.startswith("vsepp-s0 collapsed")
 
 
 def test_run_that_is_not_deterministic_is_named_with_its_own_reason() -> None:

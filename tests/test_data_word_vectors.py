@@ -30,6 +30,14 @@ def test_text_with_and_without_counts(tmp_path: Path, vocabulary: Vocabulary, he
     assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_words_with_spaces_are_passed_over(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    file = tmp_path / "glove.txt"
+    file.write_text(". . . 1 1 1\nat name@domain.com 1 1 1\ndog @ home 7 7 7\ndog 1 2 3\n")
+    found = read_word_vectors(file, vocabulary, 3)
+    assert [vocabulary.words[row] for row in found.rows] == ["dog"]
+    assert found.vectors.tolist() == [[1.0, 2.0, 3.0]]
+
+
 def test_npz(tmp_path: Path, vocabulary: Vocabulary) -> None:
     file = tmp_path / "vectors.npz"
     np.savez(file, words=np.array(["bird", "fish"]), vectors=np.array([[1.5, 2.5], [0, 0]]))
@@ -44,6 +52,7 @@ def test_npz(tmp_path: Path, vocabulary: Vocabulary) -> None:
     [
         (b"zebra 1 2 3 4\ndog 1 2 3 4\n", "has 4 numbers, the model's words have 3; set word_dim to 4"),
         (b"zebra 1 2 3\nx 1 2 3\nantelope 1 2 3\n", "none of the vocabulary's 3 words"),
+        (b"the 1e39 2 3\n", "'the' holds NaN or infinity"),
         (b"the 1 2 3\na 1 2 3\ndog 1 two 3\n", "line 3 isn't a word and its numbers"),
         (b"the 1 2 3\ndog 1 nan 3\n", "NaN or infinity"),
         (b"", "none of the vocabulary's 3 words"),
@@ -68,9 +77,19 @@ def test_bad_npz_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
         with pytest.raises(DataError, match="expected one without objects"):
             read_word_vectors(file, vocabulary, 3)
     np.savez(file, words=np.array(["dog"]), vectors=np.ones((2, 3)))
-    with pytest.raises(DataError, match=r"shapes \(1,\) and \(2, 3\)"):
+    with pytest.raises(DataError, match=r"words \(1,\), vectors \(2, 3\) float64"):
         read_word_vectors(file, vocabulary, 3)
-    file.write_bytes(b"rubbish")
+    for dtype in ("S3", "M8[s]", complex, int):
+        np.savez(file, words=np.array(["dog"]), vectors=np.zeros((1, 3), dtype=dtype))
+        with pytest.raises(DataError, match="vectors of floats"):
+            read_word_vectors(file, vocabulary, 3)
+    whole = file.read_bytes()
+    for content in (b"rubbish", b"", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="not a"):
+            read_word_vectors(file, vocabulary, 3)
+    with file.open("wb") as stream:
+        np.save(stream, np.ones(3))
     with pytest.raises(DataError, match="not a"):
         read_word_vectors(file, vocabulary, 3)
 

@@ -18,6 +18,7 @@ from camp_bench.metrics import (
     chance_metrics,
     expected_rank,
     hit_at,
+    hubness,
     median_rank,
     retrieval_metrics,
 )
@@ -159,3 +160,16 @@ def test_chance_with_uneven_captions_an_image() -> None:
     values = chance_metrics(np.array([0, 0, 0, 1]), 2)
     assert values["i2t.R@1"] == pytest.approx(100 * (3 / 4 + 1 / 4) / 2)
     assert values["t2i.R@1"] == pytest.approx(50.0)
+
+
+def test_hubness_is_the_skewness_of_how_often_a_candidate_is_found() -> None:
+    top = np.array([[0, 1], [0, 2], [0, 3], [0, 1]], dtype=np.int32)
+    counts = np.array([4, 2, 1, 1, 0], dtype=float)  # the fifth candidate is never found
+    deviation = counts - counts.mean()
+    expected = (deviation**3).mean() / (deviation**2).mean() ** 1.5
+    assert hubness(top, 5) == pytest.approx(expected)
+    assert hubness(top, 5, k=1) == pytest.approx(1.5)  # 4 0 0 0 0
+
+
+def test_without_hubs_there_is_no_hubness() -> None:
+    assert hubness(np.array([[0], [1], [2]], dtype=np.int32), 3) == 0.0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from camp_bench.errors import NumericError
+from camp_bench.errors import DataError, NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.ranking import TOP, Ranks, TileGrid, build_grid, rank_matrix, rank_tiles
 
@@ -282,3 +282,21 @@ def test_the_whole_matrix_is_never_held() -> None:
     assert alive == 0
     assert most <= tile_images * n * each + 2 * tile_images * tile_captions  # the last and the one being made
     assert most < n * n * each / 5
+
+
+class TestMatricesThatMakeNoSense:
+    @pytest.mark.parametrize(
+        ("shape", "dtype", "image_of"),
+        [
+            ((2, 3), torch.float32, [0, 1]),
+            ((2, 3), torch.float32, [0, 1, 2]),
+            ((2, 3), torch.float32, [0, -1, 1]),
+            ((3, 2), torch.float32, [0, 0, 1]),
+            ((2, 3), torch.int64, [0, 1, 1]),
+            ((6,), torch.float32, [0, 1, 1]),
+            ((2, 0), torch.float32, []),
+        ],
+    )
+    def test_are_refused(self, shape: tuple[int, ...], dtype: torch.dtype, image_of: list[int]) -> None:
+        with pytest.raises((DataError, TypeError), match=r"expected|Type-check"):
+            rank_matrix(torch.zeros(shape, dtype=dtype), np.array(image_of, dtype=np.int64))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ from camp_bench.records import (
     write_record,
 )
 
+STARTED = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+RUN = "20260102-030405-run"
 
-def write_run(results: Path, run_id: str = "run", **changes: Any) -> RunRecord:
-    with new_run_folder(results, run_id) as folder:
+
+def write_run(results: Path, name: str = "run", **changes: Any) -> RunRecord:
+    with new_run_folder(results, STARTED, name) as (found, folder):
         checksum = write_arrays(folder / "queries_test.npz", {"i2t_b": np.arange(3, dtype=np.int32)})
-        record = example_record(run_id=run_id, files={"queries_test.npz": checksum}, **changes)
+        record = example_record(run_id=found, files={"queries_test.npz": checksum}, **changes)
         write_record(folder, record)
     return record
 
@@ -39,14 +43,15 @@ def edit(file: Path, **changes: Any) -> None:
 
 def test_record_reads_as_it_was_written(tmp_path: Path) -> None:
     record = write_run(tmp_path)
-    assert read_record(tmp_path / "run") == record
-    assert read_record(tmp_path / "run" / "record.json") == record
-    assert read_arrays(tmp_path / "run", record, "queries_test.npz")["i2t_b"].tolist() == [0, 1, 2]
+    assert record.run_id == RUN
+    assert read_record(tmp_path / RUN) == record
+    assert read_record(str(tmp_path / RUN / "record.json")) == record
+    assert read_arrays(tmp_path / RUN, record, "queries_test.npz")["i2t_b"].tolist() == [0, 1, 2]
 
 
 def test_failed_run_leaves_nothing(tmp_path: Path) -> None:
     def stopped_half_way() -> None:
-        with new_run_folder(tmp_path, "run") as folder:
+        with new_run_folder(tmp_path, STARTED, "run") as (_, folder):
             write_file(folder / "half", b"x")
             raise KeyboardInterrupt
 
@@ -56,22 +61,39 @@ def test_failed_run_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_error_inside_a_run_comes_out_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="features"), new_run_folder(tmp_path, "run"):
+    with pytest.raises(FileNotFoundError, match="features"), new_run_folder(tmp_path, STARTED, "run"):
         raise FileNotFoundError("features gone")
 
 
-def test_record_is_never_overwritten(tmp_path: Path) -> None:
-    before = write_run(tmp_path)
-    with pytest.raises(OutputError, match="never overwritten"), new_run_folder(tmp_path, "run"):
-        pass
-    assert read_record(tmp_path / "run") == before
+def test_run_of_the_same_second_gets_a_number_and_overwrites_nothing(tmp_path: Path) -> None:
+    first, second = write_run(tmp_path), write_run(tmp_path)
+    assert [first.run_id, second.run_id] == [RUN, f"{RUN}-2"]
+    assert read_record(tmp_path / RUN) == first
 
 
-def test_run_that_took_the_name_meanwhile_is_safe(tmp_path: Path) -> None:
-    with pytest.raises(OutputError), new_run_folder(tmp_path, "run"):
-        before = write_run(tmp_path)
-    assert read_record(tmp_path / "run") == before
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+def test_runs_under_way_at_the_same_time_have_ids_of_their_own(tmp_path: Path) -> None:
+    with (
+        new_run_folder(tmp_path, STARTED, "run") as (first, one),
+        new_run_folder(tmp_path, STARTED, "run") as (second, two),
+    ):
+        assert (first, second) == (RUN, f"{RUN}-2")
+        write_file(one / "a", b"1")
+        write_file(two / "a", b"2")
+    assert [(tmp_path / name / "a").read_bytes() for name in (first, second)] == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "run_id"),
+    [
+        (("scan:t2i-lse", "my data", "s0"), "20260102-030405-scan-t2i-lse-my-data-s0"),
+        (("../x", "é"), "20260102-030405-..-x--"),
+        (("long" * 100,), f"20260102-030405-{'long' * 26}"),
+    ],
+)
+def test_run_id_is_a_plain_name_of_bounded_length(tmp_path: Path, words: tuple[str, ...], run_id: str) -> None:
+    with new_run_folder(tmp_path, STARTED, *words) as (found, folder):
+        assert found == run_id
+        assert folder.parent == tmp_path
 
 
 def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
@@ -79,17 +101,25 @@ def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(OutputError, match=r"file: can't be written .* --results DIR"):
         require_writable(file)
-    with pytest.raises(OutputError, match="below"), new_run_folder(file / "below", "run"):
+    with pytest.raises(OutputError, match="file: can't be written"):
+        require_writable(file / "below")
+    with pytest.raises(OutputError, match="below"), new_run_folder(file / "below", STARTED, "run"):
         pass
+
+
+def test_asking_whether_results_can_be_written_makes_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "a" / "b")
+    require_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_listing_finds_records_and_no_unfinished_ones(tmp_path: Path) -> None:
     write_run(tmp_path, "b")
     write_run(tmp_path, "a")
     (tmp_path / "empty").mkdir()
-    with new_run_folder(tmp_path, "c") as folder:
+    with new_run_folder(tmp_path, STARTED, "c") as (_, folder):
         write_record(folder, example_record())
-        assert list_records(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+        assert [path.name[-1] for path in list_records(tmp_path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -116,24 +146,24 @@ def test_missing_record_is_named(tmp_path: Path) -> None:
 
 def test_unknown_field_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path)
-    edit(tmp_path / "run" / "record.json", extra=1)
+    edit(tmp_path / RUN / "record.json", extra=1)
     with pytest.raises(RecordError, match="extra"):
-        read_record(tmp_path / "run")
+        read_record(tmp_path / RUN)
 
 
 @pytest.mark.parametrize("name", ["gone.npz", "../../etc/passwd"])
 def test_file_that_is_not_beside_the_record_is_refused(tmp_path: Path, name: str) -> None:
     write_run(tmp_path)
-    edit(tmp_path / "run" / "record.json", files={name: "0" * 64})
+    edit(tmp_path / RUN / "record.json", files={name: "0" * 64})
     with pytest.raises(RecordError, match="is not there"):
-        read_record(tmp_path / "run")
+        read_record(tmp_path / RUN)
 
 
 def test_changed_file_is_refused(tmp_path: Path) -> None:
     record = write_run(tmp_path)
-    write_arrays(tmp_path / "run" / "queries_test.npz", {"i2t_b": np.arange(4)})
+    write_arrays(tmp_path / RUN / "queries_test.npz", {"i2t_b": np.arange(4)})
     with pytest.raises(RecordError, match="checksum differs"):
-        read_arrays(tmp_path / "run", record, "queries_test.npz")
+        read_arrays(tmp_path / RUN, record, "queries_test.npz")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -83,7 +83,8 @@ def test_other_data_and_split_are_recorded_with_the_words_that_are_unknown(run: 
     assert evaluation.task_fingerprint != parent.evaluation("dev").task_fingerprint
     assert record.dataset.train_fingerprint == parent.dataset.train_fingerprint
     assert record.dataset.images == {"dev": 7}
-    assert record.config.data == data
+    assert record.dataset.source == data
+    assert record.config == parent.config
     assert 0 < record.vocabulary.unknown_share["dev"] < 1
     assert set(record.files) == {"queries_dev.npz"}
     assert home.name.endswith("-dev-full")
@@ -133,5 +134,40 @@ def test_weights_of_another_model_are_refused(run: Path, tmp_path: Path, content
 
 def test_vocabulary_that_is_none_is_refused(run: Path, tmp_path: Path) -> None:
     copy = damage(run, tmp_path / "copy", "vocabulary.json", b"{}", forge=True)
-    with pytest.raises(DataError, match="not a vocabulary file"):
+    with pytest.raises(RecordError, match="copy: not a run that can be used: vocabulary: not a vocabulary file"):
         open_run(copy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "none"}, "unknown model 'none'"),
+        ({"model": "camp"}, "unknown key 'measure'"),
+        ({"seed": 2**64}, "seeds: got"),
+        ({"settings": {"dim": 0}}, "dim: got 0, expected 1 or more"),
+        ({"settings": {"tile_images": -1}}, "tile_images: got -1"),
+        ({"settings": {"dim": 16}}, "not weights of vsepp as recorded"),
+    ],
+)
+def test_record_that_makes_no_sense_is_refused(
+    run: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    copy = damage(run, tmp_path / "copy", "extra", b"", forge=False)
+    record = read_record(copy)
+    settings = msgspec.structs.replace(record.config.settings, **changes.pop("settings", {}))
+    config = msgspec.structs.replace(record.config, settings=settings, **changes)
+    write_record(copy, msgspec.structs.replace(record, config=config))
+    with pytest.raises(RecordError) as caught:
+        open_run(copy)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_moved_away_is_said_to_be_as_recorded(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = damage(run, tmp_path / "copy", "extra", b"", forge=False)
+    record = read_record(copy)
+    write_record(copy, msgspec.structs.replace(record, config=msgspec.structs.replace(record.config, data="gone/away")))
+    with pytest.raises(DataError, match=r"gone/away: no such folder.*as the run recorded it; --data says where"):
+        evaluate_run(copy, tmp_path, Quiet(), device="cpu")

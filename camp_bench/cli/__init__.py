@@ -1,12 +1,18 @@
 """The command line: parse, call one function, print, exit code. One file a command; heavy imports inside their bodies.
 
-Exit codes: 0 done, 2 something the user can mend (one line on standard error), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 whoever read the output went away, 2 something the user can mend (one line on standard error),
+130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -49,8 +55,12 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. arguments: instead of those the process was started with."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may lack the letters of a path
     try:
-        code = app(args=given or ["--help"], prog_name="camp-bench", standalone_mode=False)
+        with _ended_by_signals():
+            code = app(args=given or ["--help"], prog_name="camp-bench", standalone_mode=False)
     except CampBenchError as error:
         return _refuse(str(error))
     except typer.TyperException as error:
@@ -61,6 +71,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP (`timeout`, a batch system, a closed terminal) end the block as an exception would."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        names = []
+    before = {name: signal.signal(getattr(signal, name), end) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
 def _usage(error: typer.TyperException) -> str:
     """Return the message of a wrong command line, and where to read about the right one."""
     context = getattr(error, "ctx", None)
@@ -69,5 +97,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _refuse(text: str) -> int:
-    typer.echo("error: " + " ".join(text.split()), file=sys.stderr)
+    line = " ".join(text.split())
+    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+    typer.echo(f"error: {shown}", err=True)
     return 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +30,7 @@ def evaluate(
 
     prepare_process()
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import print_results
+    from camp_bench.cli.results import command_line, print_results
     from camp_bench.reevaluation import evaluate_run
 
     home = run if run.is_dir() else run.parent
@@ -44,7 +43,7 @@ def evaluate(
             split=split,
             protocol=protocol,
             device=device,
-            command=["camp-bench", *sys.argv[1:]],
+            command=command_line(),
         )
     print_results([finished], split)
     for name, share in finished[1].vocabulary.unknown_share.items():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from camp_bench.config import Settings
-from camp_bench.experiment import Reporter
 from camp_bench.planning import RunPlan
+from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog, RunRecord
 from camp_bench.tables import format_duration
 
@@ -104,7 +104,8 @@ class _Lines:
 
     def on_tile(self, split: str, done: int, total: int) -> None:
         if self._silent():
-            self._say(f"{self._name}: scoring {split}, tile {done:,} of {total:,}")
+            of = f"{self._name}: " if self._name else ""
+            self._say(f"{of}scoring {split}, tile {done:,} of {total:,}")
 
     def on_epoch(self, log: EpochLog, epochs: int) -> None:
         assert self._pace is not None  # on_run comes first
@@ -121,7 +122,8 @@ class _Lines:
 
     def _say(self, text: str) -> None:
         self._last = time.perf_counter()
-        self._console.print(text, markup=False, soft_wrap=True)
+        with suppress(OSError):  # a full disk or a reader that went away must not end a training
+            self._console.print(text, markup=False, soft_wrap=True)
 
 
 class _Bars:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,17 +13,26 @@ from camp_bench.comparison import group_results, run_seconds
 from camp_bench.records import RunRecord
 from camp_bench.tables import format_duration, results_table, results_title
 
-__all__ = ["print_results"]
+__all__ = ["command_line", "print_results"]
+
+NARROWEST = 80
+"""In less than that a table would be dots."""
+
+
+def command_line() -> list[str]:
+    """Return the words that started this process, as a record can hold them."""
+    return ["camp-bench", *(os.fsencode(word).decode("utf-8", "backslashreplace") for word in sys.argv[1:])]
 
 
 def print_results(finished: Sequence[tuple[Path, RunRecord]], split: str) -> None:
     """Print the results of the split, and a line for each record's folder."""
     console = Console(highlight=False)
+    console.width = max(console.width, NARROWEST)
     for group in group_results([record for _, record in finished], split):
-        console.print(results_title(group), markup=False)
+        console.print(results_title(group), markup=False, soft_wrap=True)
         console.print(results_table(group))
         for note in group.notes:
-            console.print(f"note: {note}", markup=False)
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
     for folder, record in finished:
         rsum, seconds = record.evaluation(split).metrics["rsum"], format_duration(run_seconds(record))
         console.print(f"{folder}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,16 +110,17 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
 
 def _execute(experiment: Experiment) -> None:
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import print_results
+    from camp_bench.cli.results import command_line, print_results
     from camp_bench.experiment import run_experiment
 
     finished: list[tuple[Path, RunRecord]] = []
     try:
         with make_reporter() as reporter:
-            for run in run_experiment(experiment, reporter, ["camp-bench", *sys.argv[1:]]):
+            for run in run_experiment(experiment, reporter, command_line()):
                 finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
     except KeyboardInterrupt:
         typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
         raise typer.Exit(130) from None
     finally:
-        print_results(finished, "test")
+        with suppress(BrokenPipeError):  # which would hide the error that ended the runs
+            print_results(finished, "test")

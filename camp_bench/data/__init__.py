@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from camp_bench.data.dataset import Dataset, Split
@@ -18,12 +19,13 @@ __all__ = ["Dataset", "Split", "open_dataset", "open_folder"]
 TOY = "toy"
 
 
-def open_dataset(source: str) -> Dataset:
+def open_dataset(source: str | Path, splits: Sequence[str] | None = None) -> Dataset:
     """Return the dataset that `source` names: `toy`, `toy:seed=1` and the like, or a folder in SCAN's layout.
 
-    A folder called "toy" is `./toy`. Raises ConfigError for an option of the toy data that doesn't exist and DataError
-    for a folder that can't be used.
+    A folder called "toy" is `./toy`. splits: those that must be there, by default train, dev and test.
+    Raises ConfigError for an option of the toy data that doesn't exist and DataError for a folder that can't be used.
     """
+    source = str(source)
     if source == TOY or source.startswith(f"{TOY}:"):
         from camp_bench.data.toy import make_toy, parse_toy
 
@@ -35,4 +37,4 @@ def open_dataset(source: str) -> Dataset:
     meant = nearest(word[1], [TOY]) if word and "/" not in source else ""
     if meant and not folder.exists():
         raise DataError(f"{source}: no such folder or dataset{meant}; expected '{TOY}' or a folder")
-    return dataclasses.replace(open_folder(folder), source=source)  # Path("./toy") would print as "toy"
+    return dataclasses.replace(open_folder(folder, splits), source=source)  # Path("./toy") would print as "toy"

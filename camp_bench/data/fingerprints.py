@@ -143,6 +143,7 @@ def _framed(texts: Iterable[str]) -> bytes:
 
 
 def _hash_features(split: Split) -> str:
+    where = getattr(split.features, "filename", None) or split.name  # of a memory map, its file
     features, repeated = split.features, split.stored == REPEATED
     _, regions, size = features.shape
     digest = hashlib.sha256(f"camp-bench features 1\n{split.n_images} {regions} {size} {features.dtype}\n".encode())
@@ -152,7 +153,7 @@ def _hash_features(split: Split) -> str:
         rows = split.feature_rows[start : start + step]
         if repeated and (row := differing_group(features, rows)) is not None:
             raise DataError(
-                f"{split.name}: image rows {row} to {row + CAPTIONS_AN_IMAGE - 1} differ; expected {CAPTIONS_AN_IMAGE} "
+                f"{where}: image rows {row} to {row + CAPTIONS_AN_IMAGE - 1} differ; expected {CAPTIONS_AN_IMAGE} "
                 f"times the same image, as there are as many rows as captions; extract them again or write an index"
             )
         run = slice(rows[0], rows[-1] + 1)  # as it mostly is: then nothing has to be copied
@@ -161,7 +162,7 @@ def _hash_features(split: Split) -> str:
         if not finite.all():
             image, region, at = (int(i) for i in np.unravel_index(finite.argmin(), finite.shape))
             raise DataError(
-                f"{split.name}: image row {rows[image]}, region {region}, feature {at} is {chunk[image, region, at]}; "
+                f"{where}: image row {rows[image]}, region {region}, feature {at} is {chunk[image, region, at]}; "
                 f"expected finite features; extract that image again, or remove it and its captions"
             )
         digest.update(chunk.data)

@@ -140,7 +140,7 @@ def _map_features(file: Path) -> npt.NDArray[np.floating]:
             offset = stream.tell()
     except OSError as error:
         raise DataError(f"{file}: can't be read ({error.strerror}); expected a readable .npy file") from None
-    except (ValueError, EOFError, SyntaxError, tokenize.TokenError):
+    except (ValueError, EOFError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError):
         holds = f"starts with {start!r}" if size else "is empty (0 bytes)"
         raise DataError(f"{file}: not a whole .npy file, it {holds}; expected an array; get the file again") from None
     if dtype not in (np.float16, np.float32):  # false for the byte order of another machine as well

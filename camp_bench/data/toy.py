@@ -42,7 +42,7 @@ _KEYS = ", ".join(_LEAST)
 class ToyOptions:
     """Images in each split, shape of the features, and seed; ConfigError for a value out of range."""
 
-    train: int = 1000
+    train: int = 600
     dev: int = 250
     test: int = 500
     regions: int = 36

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_word_vectors(file: Path, vocabulary: Vocabulary, width: int) -> WordVec
     numbers = {word: number for number, word in enumerate(vocabulary.words[4:], start=4)}
     found: dict[int, npt.NDArray[np.float32]] = {}
     try:
-        entries = _read_npz(file) if file.suffix == ".npz" else _read_text(file, set(numbers))
+        entries = _read_npz(file) if file.suffix == ".npz" else _read_text(file, set(numbers), width)
         for word, vector in entries:
             if len(vector) != width:
                 raise DataError(
@@ -64,32 +65,48 @@ def read_word_vectors(file: Path, vocabulary: Vocabulary, width: int) -> WordVec
     return WordVectors(rows, np.stack([found[int(row)] for row in rows]), checksum)
 
 
-def _read_text(file: Path, wanted: set[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    """Yield the wanted words, and the first word whatever it is, so that a wrong width never passes unseen."""
+def _read_text(file: Path, wanted: set[str], width: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """Yield the wanted words, and the first word whatever it is, so that a wrong width never passes unseen.
+
+    A word may hold spaces (". . ." in GloVe's largest file), so the numbers are counted from the end.
+    """
     with file.open("rb") as stream:
         for line, content in enumerate(stream, start=1):
-            word, _, rest = content.decode("utf-8", errors="replace").strip().partition(" ")
-            if line == 1 and word.isdigit() and rest.strip().isdigit():
+            text = content.decode("utf-8", errors="replace").strip()
+            if line == 1 and [part.isdigit() for part in text.split()] == [True, True]:
                 continue  # word2vec's counts
-            if word not in wanted and line > 2:
+            first = text.partition(" ")[0]
+            if first not in wanted and line > 2:
                 continue
-            try:
-                vector = np.array(rest.split(), dtype=np.float32)
-            except ValueError:
-                vector = np.empty(0, dtype=np.float32)
-            if not len(vector):
-                raise DataError(f"{file}: line {line} isn't a word and its numbers; expected the form of GloVe's files")
+            word, *numbers = text.rsplit(" ", width)
+            vector = _floats(numbers)
+            if vector is None or len(vector) != width or (" " in word and _floats(text.split(" ")[1:]) is not None):
+                vector = _floats(text.split(" ")[1:])
+                if vector is None or not len(vector):
+                    raise DataError(f"{file}: line {line} isn't a word and its numbers; expected GloVe's form")
+                word = first
             yield word, vector
+
+
+def _floats(texts: list[str]) -> npt.NDArray[np.float32] | None:
+    try:
+        with np.errstate(over="ignore"):  # infinity is refused later, by name
+            return np.array(texts, dtype=np.float32)
+    except ValueError:
+        return None
 
 
 def _read_npz(file: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             words, vectors = stored["words"], stored["vectors"]
-    except (KeyError, ValueError, zipfile.BadZipFile):
+    except (KeyError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
         raise DataError(f"{file}: not a .npz with arrays `words` and `vectors`; expected one without objects") from None
-    if words.ndim != 1 or vectors.ndim != 2 or len(words) != len(vectors):
+    if words.ndim != 1 or vectors.ndim != 2 or len(words) != len(vectors) or vectors.dtype.kind != "f":
         raise DataError(
-            f"{file}: has shapes {words.shape} and {vectors.shape}; expected (n,) words and (n, width) vectors"
+            f"{file}: words {words.shape}, vectors {vectors.shape} {vectors.dtype}; "
+            f"expected (n,) words and (n, width) vectors of floats"
         )
-    yield from zip((str(word) for word in words), vectors.astype(np.float32), strict=True)
+    with np.errstate(over="ignore"):
+        numbers = vectors.astype(np.float32)
+    yield from zip((str(word) for word in words), numbers, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import torch
 
-from camp_bench.config import Settings
+from camp_bench.config import Settings, explain_invalid
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.models import camp, scan, vsepp
 from camp_bench.models.base import PairModel, Shape, Variant
@@ -47,22 +47,39 @@ def resolve_options(variant: Variant, overrides: Mapping[str, Any]) -> msgspec.S
                 f"model '{variant.name}': unknown key '{key}'{nearest(key, both)}; known: {', '.join(both)}"
             )
     for key, value in overrides.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigError(f"model '{variant.name}': {key} is {value}; expected a finite number")
+        _require_finite(f"model '{variant.name}': {key}", value)
     try:
         values = msgspec.structs.asdict(variant.options) | dict(overrides)
         options = msgspec.convert(values, variant.model.options_type)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"model '{variant.name}': {error}") from None
-    for key in variant.named & overrides.keys():
-        if overrides[key] != getattr(variant.options, key):
-            other = next((twin.name for twin in variants() if twin.options == options), "another variant")
-            raise ConfigError(f"model '{variant.name}': {key} is part of that name; ask for {other} instead")
+        explained = explain_invalid(error, variant.model.options_type)
+        raise ConfigError(f"model '{variant.name}': {explained}") from None
+    for key in sorted(variant.named & overrides.keys()):
+        if getattr(options, key) != getattr(variant.options, key):
+            raise ConfigError(f"model '{variant.name}': {key} is part of that name; {_who_has(variant, key, options)}")
     return options
 
 
+def _require_finite(where: str, value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} is {value}; expected a finite number")
+    if isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_finite(where, item)
+
+
+def _who_has(variant: Variant, key: str, options: msgspec.Struct) -> str:
+    """Name the variant of the family that has this option, the others that names say being as they were."""
+    for twin in variants():
+        if twin.model is variant.model and getattr(twin.options, key) == getattr(options, key):
+            others = (variant.named & twin.named) - {key}
+            if all(getattr(twin.options, name) == getattr(variant.options, name) for name in others):
+                return f"ask for {twin.name} instead"
+    return "no variant has that value beside the rest of it"
+
+
 def build_model(variant: Variant, settings: Settings, options: msgspec.Struct, shape: Shape, seed: int) -> PairModel:
-    """Return a model with fresh weights that depend on the seed alone (the global generator is left as it was)."""
+    """Return a model with fresh weights that depend on the seed alone (torch's CPU generator is left as it was)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return variant.model(settings, options, shape)

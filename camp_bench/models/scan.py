@@ -40,7 +40,7 @@ class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     norm: Literal["softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none"] = (
         "clipped_l2norm"
     )
-    lambda_attention: float
+    lambda_attention: Annotated[float, msgspec.Meta(gt=0)]
     lambda_pooling: Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -122,7 +122,7 @@ class Scan(PairModel):
 class ScanEnsembleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """members: the options of each model."""
 
-    members: tuple[ScanOptions, ...]
+    members: Annotated[tuple[ScanOptions, ...], msgspec.Meta(min_length=1)]
 
 
 class ScanEnsemble(PairModel):
@@ -190,7 +190,7 @@ QUICK = Settings(
     margin=0.2,
     min_count=4,
     max_words=47,
-    validate_every=1,
+    validate_every=2,
     tile_images=20,
     tile_captions=100,
 )

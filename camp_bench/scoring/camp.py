@@ -140,15 +140,17 @@ def _fuse(
 
 def _mix(own: Tensor, message: Tensor, form: CampForm) -> Tensor:
     """Return what goes into the fusing layer, (P, K, D), or (P, K, 2 D) for concat."""
-    if form.gates and form.fusion == "sum":
+    if form.gates == "element" and form.fusion == "sum":
         gated: Tensor = _Gate.apply(own, message)  # type: ignore[no-untyped-call]
         return gated
     if form.fusion == "concat":
         mixed = torch.cat((own.expand(message.shape), message), 2)
     else:
         mixed = own * message if form.fusion == "product" else own + message
-    if not form.gates:
+    if form.gates == "none":
         return mixed
+    if form.gates == "scalar":
+        return mixed * (own * message).sum(2, keepdim=True).sigmoid()
     gate = (own * message).sigmoid()
     return mixed * (torch.cat((gate, gate), 2) if form.fusion == "concat" else gate)
 

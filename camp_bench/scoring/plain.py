@@ -76,13 +76,14 @@ class CampForm:
     """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
 
     attention: a message is a mixture by attention, or else the plain mean of the other side. gates: how much of it is
-    fused is decided dimension by dimension. fusion: of own vector and message; concat doubles the input of the fusing
-    layer. residual: own vectors are added to what was fused. pooling: by attention, or the mean. score: of the two
-    pooled vectors, a logit of two layers on their sum, or their cosine.
+    fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of own
+    vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was fused.
+    pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or their
+    cosine.
     """
 
     attention: bool = True
-    gates: bool = True
+    gates: Literal["element", "scalar", "none"] = "element"
     fusion: Literal["sum", "concat", "product"] = "sum"
     residual: bool = True
     pooling: Literal["attention", "mean"] = "attention"
@@ -129,7 +130,11 @@ def camp_plain(
 def _fused(
     own: Float[Tensor, "I P D"], message: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str, form: CampForm
 ) -> Float[Tensor, "I P D"]:
-    gate = (own * message).sigmoid() if form.gates else torch.ones_like(own)
+    gate = torch.ones_like(own)
+    if form.gates == "element":
+        gate = (own * message).sigmoid()
+    elif form.gates == "scalar":
+        gate = (own * message).sum(2, keepdim=True).sigmoid()
     if form.fusion == "concat":
         mixed = torch.cat((gate * own, gate * message), 2)
     else:
