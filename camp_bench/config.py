@@ -57,7 +57,8 @@ MAX_DIM, MAX_WHOLE, MAX_NUMBER = 2**16, 2**31 - 1, 1e6
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The complete hyper-parameters of one training run.
 
-    dim: size D of the joint space. word_dim: size of a word vector. epochs: passes over all training captions.
+    dim: size D of the joint space. word_dim: size of a word vector. word_spread: fresh ones are uniform between minus
+    and plus this. epochs: passes over all training captions.
     warmup_epochs: how many of them use all negatives before the hardest only. decay_epochs: after how many epochs the
     learning rate is divided by 10. clip_norm: largest gradient norm (0: no clipping). margin: of the triplet losses.
     min_count: how often a word must occur to be in the vocabulary. max_words: captions are cut to this many tokens.
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     dim: int
     word_dim: int
+    word_spread: float
     epochs: int
     warmup_epochs: int
     batch_size: int
@@ -127,7 +129,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 _POSITIVE = ("dim", "word_dim", "epochs", "min_count", "max_words", "validate_every", "tile_images", "tile_captions")
-_NOT_NEGATIVE = ("warmup_epochs", "momentum", "weight_decay", "clip_norm", "margin")
+_NOT_NEGATIVE = ("word_spread", "warmup_epochs", "momentum", "weight_decay", "clip_norm", "margin")
 
 
 def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:

@@ -61,7 +61,8 @@ RECORD_NAME = "record.json"
 WEIGHTS_NAME, VOCABULARY_NAME = "weights.safetensors", "vocabulary.json"
 MAX_ID = 120
 """Characters of a run id at most: file systems take 255 bytes."""
-COLLAPSE_BAND = 0.01
+COLLAPSED_SHARE = 0.9
+"""Steps on the plateau, of an epoch's, that make a collapse: training that only crosses it has fewer."""
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,12 +127,14 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
     with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
+    on_plateau: the share of the steps whose loss is that, within 1 %.
     """
 
     epoch: int
     steps: int
     loss: float
     plateau: float
+    on_plateau: float
     negatives: Literal["all", "hardest"]
     learning_rate: float
     train_seconds: float
@@ -140,9 +143,8 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     @property
     def collapsed(self) -> bool:
-        """Whether hardest negatives have driven the loss onto the plateau, within 1 %: the scores are one constant."""
-        on_plateau = abs(self.loss - self.plateau) <= COLLAPSE_BAND * self.plateau
-        return self.negatives == "hardest" and self.plateau > 0 and on_plateau
+        """Whether hardest negatives have driven the model onto the plateau, and not only past it: its scores are equal."""
+        return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
 class TrainingRecord(_Strict, frozen=True, kw_only=True):

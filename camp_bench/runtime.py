@@ -1,8 +1,8 @@
 """How this process uses threads and memory, settled once before torch is loaded.
 
-On a CPU a training step makes temporaries of many megabytes. glibc hands blocks that large back to the system when they
-are freed, so each step pays for their pages again; and OpenMP threads spin while they wait, which starves whoever shares
-the cores. Both are settings of the process, so only the command line calls this; a library must not.
+On a CPU a training step makes temporaries of many megabytes. glibc hands blocks that large back to the system when
+they are freed, so each step pays for their pages again; and OpenMP threads spin while they wait, which starves whoever
+shares their cores. Both are settings of the process, so only the command line calls this; a library must not.
 """
 
 from __future__ import annotations

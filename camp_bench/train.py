@@ -24,6 +24,9 @@ from camp_bench.timing import timed
 
 __all__ = ["Observer", "Trained", "train"]
 
+PLATEAU_BAND = 0.01
+"""How near to that of a constant scorer, in parts of it, a step's loss counts as equal."""
+
 
 @runtime_checkable
 class Observer(Protocol):
@@ -119,6 +122,7 @@ def _fit(model: PairModel, job: _Job, before: int) -> Trained:
         hardest = epoch > settings.warmup_epochs and model.hardest_negatives
         rng = np.random.default_rng(np.random.SeedSequence([job.seed, epoch]))
         total = plateau = 0.0
+        stuck = 0
         model.train()
         with timed(device) as training:
             batches = training_batches(split, job.train.token_ids, settings.batch_size, rng, device)
@@ -127,6 +131,7 @@ def _fit(model: PairModel, job: _Job, before: int) -> Trained:
                 loss, of_constant = _step(model, batch, optimizer, job.precision, hardest=hardest, where=where)
                 total += loss
                 plateau += of_constant
+                stuck += abs(loss - of_constant) <= PLATEAU_BAND * of_constant
                 pairs_seen += len(batch)
                 job.observer.on_step(before + epoch, job.epochs, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
@@ -140,6 +145,7 @@ def _fit(model: PairModel, job: _Job, before: int) -> Trained:
                 steps=per_epoch,
                 loss=total / per_epoch,
                 plateau=plateau / per_epoch,
+                on_plateau=stuck / per_epoch,
                 negatives="hardest" if hardest else "all",
                 learning_rate=rate,
                 train_seconds=training.seconds,

@@ -20,6 +20,7 @@ from camp_bench.records import (
 SETTINGS = Settings(
     dim=8,
     word_dim=6,
+    word_spread=0.1,
     epochs=2,
     warmup_epochs=1,
     batch_size=8,

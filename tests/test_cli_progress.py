@@ -34,13 +34,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def log(epoch: int, *, dev_seconds: float | None, plateau: float = 20.0, hardest: bool = False) -> EpochLog:
+def log(epoch: int, *, dev_seconds: float | None, collapsed: bool = False) -> EpochLog:
     return EpochLog(
         epoch=epoch,
         steps=5,
         loss=12.345,
-        plateau=plateau,
-        negatives="hardest" if hardest else "all",
+        plateau=12.4,
+        on_plateau=0.95 if collapsed else 0.5,
+        negatives="hardest" if collapsed else "all",
         learning_rate=0.1,
         train_seconds=10.0,
         dev_seconds=dev_seconds,
@@ -118,7 +119,7 @@ def test_collapse_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, term
     def collapse(reporter: Reporter) -> None:
         (plan,) = plan_runs(Experiment(models=("vsepp",), device="cpu"))
         reporter.on_run(plan, 1, 1)
-        reporter.on_epoch(log(1, dev_seconds=2.0, plateau=12.4, hardest=True), 10)
+        reporter.on_epoch(log(1, dev_seconds=2.0, collapsed=True), 10)
 
     text = " ".join(show(monkeypatch, terminal=terminal, act=collapse).split())
     assert "collapsed: the loss 12.35 is that of a model which scores every pair alike (12.40)" in text

@@ -121,7 +121,7 @@ class TestDataset:
         assert small.split("test").image_ids[12] == "toy-test-000012"
 
     def test_default_options(self) -> None:
-        assert ToyOptions() == ToyOptions(train=600, dev=250, test=500, regions=36, feature_size=128, seed=0)
+        assert ToyOptions() == ToyOptions(train=500, dev=200, test=500, regions=36, feature_size=128, seed=0)
 
     def test_smallest_dataset(self) -> None:
         toy = make_toy(ToyOptions(train=1, dev=1, test=1, regions=MIN_REGIONS, feature_size=8), "toy:train=1")

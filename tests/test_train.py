@@ -213,3 +213,10 @@ def test_members_of_an_ensemble_are_trained_by_themselves_and_averaged(corpus: C
     with torch.no_grad():
         scores = [model.eval()(features, tokens, lengths) for model in (ensemble, *ensemble.members)]
     torch.testing.assert_close(scores[0], (scores[1] + scores[2]) / 2)
+
+
+def test_only_hardest_negatives_and_most_of_an_epoch_make_a_collapse(corpus: Corpus) -> None:
+    (log,) = fit(make_model(corpus, epochs=1), corpus).epochs
+    assert not msgspec.structs.replace(log, negatives="all", on_plateau=1.0).collapsed
+    assert not msgspec.structs.replace(log, negatives="hardest", on_plateau=0.5).collapsed
+    assert msgspec.structs.replace(log, negatives="hardest", on_plateau=0.95).collapsed

@@ -42,8 +42,8 @@ _KEYS = ", ".join(_LEAST)
 class ToyOptions:
     """Images in each split, shape of the features, and seed; ConfigError for a value out of range."""
 
-    train: int = 600
-    dev: int = 250
+    train: int = 500
+    dev: int = 200
     test: int = 500
     regions: int = 36
     feature_size: int = 128

@@ -20,10 +20,10 @@ def region_encoder(feature_size: int, dim: int) -> nn.Linear:
 
 
 class _Recurrent(nn.Module):
-    def __init__(self, vocabulary_size: int, word_dim: int, dim: int, *, bidirectional: bool) -> None:
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int, spread: float, *, bidirectional: bool) -> None:
         super().__init__()
         self.words = nn.Embedding(vocabulary_size, word_dim)
-        nn.init.uniform_(self.words.weight, -0.1, 0.1)
+        nn.init.uniform_(self.words.weight, -spread, spread)
         self.recurrent = nn.GRU(word_dim, dim, batch_first=True, bidirectional=bidirectional)
 
     def _run(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,8 +37,8 @@ class _Recurrent(nn.Module):
 class WordEncoder(_Recurrent):
     """One vector a word: both directions of a GRU, averaged (SCAN eq. 9-10; CAMP section 3.1)."""
 
-    def __init__(self, vocabulary_size: int, word_dim: int, dim: int) -> None:
-        super().__init__(vocabulary_size, word_dim, dim, bidirectional=True)
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int, spread: float) -> None:
+        super().__init__(vocabulary_size, word_dim, dim, spread, bidirectional=True)
 
     def forward(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C L D"]:
         forwards, backwards = self._run(tokens, lengths)[0].chunk(2, dim=2)
@@ -48,8 +48,8 @@ class WordEncoder(_Recurrent):
 class SentenceEncoder(_Recurrent):
     """One vector a caption: the last state of a one-way GRU (VSE++ section 3)."""
 
-    def __init__(self, vocabulary_size: int, word_dim: int, dim: int) -> None:
-        super().__init__(vocabulary_size, word_dim, dim, bidirectional=False)
+    def __init__(self, vocabulary_size: int, word_dim: int, dim: int, spread: float) -> None:
+        super().__init__(vocabulary_size, word_dim, dim, spread, bidirectional=False)
 
     def forward(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C D"]:
         last: Tensor = self._run(tokens, lengths)[1]

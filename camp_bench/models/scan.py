@@ -53,7 +53,7 @@ class Scan(PairModel):
     def __init__(self, settings: Settings, options: ScanOptions, shape: Shape) -> None:
         super().__init__(settings, options, shape)
         self.image_encoder = region_encoder(shape.feature_size, settings.dim)
-        self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, settings.dim)
+        self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread)
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
         return l2norm(self.image_encoder(features))
@@ -178,6 +178,7 @@ def _part(prepared: Prepared, place: int) -> Prepared:
 QUICK = Settings(
     dim=256,
     word_dim=300,
+    word_spread=0.1,
     epochs=8,
     warmup_epochs=1,
     batch_size=64,

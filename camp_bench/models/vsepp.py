@@ -45,7 +45,9 @@ class Vsepp(PairModel):
         super().__init__(settings, options, shape)
         self.hardest_negatives = options.negatives == "hardest"
         self.image_encoder = region_encoder(shape.feature_size, settings.dim)
-        self.caption_encoder = SentenceEncoder(shape.vocabulary_size, settings.word_dim, settings.dim)
+        self.caption_encoder = SentenceEncoder(
+            shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread
+        )
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I D"]:
         encoded: Tensor = self.image_encoder(features.mean(1))
@@ -85,14 +87,15 @@ class Vsepp(PairModel):
 QUICK = Settings(
     dim=256,
     word_dim=300,
+    word_spread=0.1,
     epochs=10,
-    warmup_epochs=1,
+    warmup_epochs=5,
     batch_size=128,
     optimizer="adam",
-    learning_rate=1e-3,
+    learning_rate=2e-3,
     momentum=0.0,
     weight_decay=0.0,
-    decay_epochs=(7,),
+    decay_epochs=(8,),
     clip_norm=2.0,
     margin=0.2,
     min_count=4,

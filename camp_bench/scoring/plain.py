@@ -76,10 +76,10 @@ class CampForm:
     """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
 
     attention: a message is a mixture by attention, or else the plain mean of the other side. gates: how much of it is
-    fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of own
-    vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was fused.
-    pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or their
-    cosine.
+    fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of
+    own vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was
+    fused. pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or
+    their cosine.
     """
 
     attention: bool = True
