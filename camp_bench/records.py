@@ -143,7 +143,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     @property
     def collapsed(self) -> bool:
-        """Whether hardest negatives have driven the model onto the plateau, and not only past it: its scores are equal."""
+        """Whether hardest negatives have driven the model onto the plateau, and not only past it."""
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 

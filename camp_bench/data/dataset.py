@@ -23,7 +23,7 @@ class Split:
     image_ids: N names.
     captions: M texts, never empty.
     image_of: (M,) int64, the image that each caption was written for.
-    stored: how images lie in the file: "once" or "repeated 5 times".
+    stored: how images lie in the file: "once", "repeated 5 times" or "once, indexed".
     also_true: (P, 2) int64, pairs (image, caption) that are true beyond `image_of`, or None where unknown.
     """
 

@@ -156,8 +156,8 @@ QUICK = Settings(
     tile_images=64,
     tile_captions=320,
 )
-"""On Flickr8k fresh words of the usual spread, 0.1, come out forty times shorter than regions (root mean square 0.045 to
-1.8). Element by element a gate then says nothing, and training is slow to begin; a scalar gate, a sum, doesn't mind.
+"""On Flickr8k fresh words of the usual spread, 0.1, come out forty times shorter than regions (root mean square 0.045
+to 1.8). Element by element a gate then says nothing, and training is slow to begin; a scalar gate doesn't mind.
 """
 SCALAR: dict[str, Any] = {
     "word_spread": 0.1,
