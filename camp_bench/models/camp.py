@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from camp_bench.config import Settings
 from camp_bench.losses import cross_entropy_loss, triplet_loss
+from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.camp import camp_tile
@@ -59,14 +60,7 @@ class Camp(PairModel):
             self.attend_image, self.attend_text = _linear(dim, 1, bias=False), _linear(dim, 1, bias=False)
         if options.score == "mlp":
             self.hidden, self.out = _linear(dim, dim), _linear(dim, 1)
-        self.form = CampForm(
-            attention=options.attention,
-            gates=options.gates,
-            fusion=options.fusion,
-            residual=options.residual,
-            pooling=options.pooling,
-            score=options.score,
-        )
+        self.form = CampForm(**{name: getattr(options, name) for name in CampForm.__slots__})
         self.hardest_negatives = options.negatives == "hardest"
         self.neutral_score = 0.5 if (options.score, options.loss) == ("cosine", "cross_entropy") else 0.0
 
@@ -136,22 +130,14 @@ def _linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
     return layer
 
 
-QUICK = Settings(
+QUICK = msgspec.structs.replace(
+    presets.QUICK,
     dim=128,
-    word_dim=300,
     word_spread=1.0,
     epochs=7,
     warmup_epochs=3,
     batch_size=16,
-    optimizer="adam",
-    learning_rate=1e-3,
-    momentum=0.0,
-    weight_decay=0.0,
     decay_epochs=(5,),
-    clip_norm=2.0,
-    margin=0.2,
-    min_count=4,
-    max_words=47,
     validate_every=4,
     tile_images=64,
     tile_captions=320,
@@ -169,15 +155,14 @@ SCALAR: dict[str, Any] = {
 }
 
 PAPER = msgspec.structs.replace(
-    QUICK,
-    dim=1024,
+    presets.PAPER,
     epochs=20,
-    word_spread=0.1,
-    warmup_epochs=0,
     batch_size=256,
     learning_rate=1e-3,
     decay_epochs=(10,),  # every 50 epochs of one caption an image
-    validate_every=1,
+    max_words=QUICK.max_words,
+    tile_images=QUICK.tile_images,
+    tile_captions=QUICK.tile_captions,
 )
 """The released program's first stage; how long to train is told nowhere, so the epochs are ours."""
 

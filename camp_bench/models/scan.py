@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
+from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.common import l2norm, word_mask
@@ -175,38 +176,7 @@ def _part(prepared: Prepared, place: int) -> Prepared:
     return {name.removeprefix(start): value for name, value in prepared.items() if name.startswith(start)}
 
 
-QUICK = Settings(
-    dim=256,
-    word_dim=300,
-    word_spread=0.1,
-    epochs=8,
-    warmup_epochs=1,
-    batch_size=64,
-    optimizer="adam",
-    learning_rate=1e-3,
-    momentum=0.0,
-    weight_decay=0.0,
-    decay_epochs=(6,),
-    clip_norm=2.0,
-    margin=0.2,
-    min_count=4,
-    max_words=47,
-    validate_every=2,
-    tile_images=20,
-    tile_captions=100,
-)
-
-PAPER_F30K = msgspec.structs.replace(
-    QUICK,
-    dim=1024,
-    epochs=30,
-    warmup_epochs=0,
-    batch_size=128,
-    learning_rate=2e-4,
-    decay_epochs=(15,),
-    max_words=1000,  # no caption was cut
-)
-PAPER_COCO = msgspec.structs.replace(PAPER_F30K, epochs=20, learning_rate=5e-4, decay_epochs=(10,))
+PAPER_COCO = msgspec.structs.replace(presets.PAPER, epochs=20, learning_rate=5e-4, decay_epochs=(10,))
 
 LAMBDAS = {
     ("t2i", "lse"): (9.0, 6.0),
@@ -227,7 +197,7 @@ def _variant(direction: str, pooling: str, norm: str) -> Variant:
         name=f"scan:{direction}-{pooling}" + ("" if norm == DEFAULT_NORM else f"-{norm}"),
         model=Scan,
         options=options,
-        settings={"quick": QUICK, "paper-f30k": PAPER_F30K, "paper-coco": PAPER_COCO},
+        settings={"quick": presets.QUICK, "paper-f30k": presets.PAPER, "paper-coco": PAPER_COCO},
         preset_options={"paper-coco": {"lambda_pooling": 20.0}} if (direction, pooling) == ("i2t", "lse") else {},
         source="SCAN, ECCV 2018, tables 1-2" if published else "SCAN's released program",
         summary=f"{who}, {pooling} pooling" + ("" if norm == DEFAULT_NORM else f", {norm}"),

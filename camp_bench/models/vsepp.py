@@ -14,6 +14,7 @@ from torch import Tensor
 
 from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
+from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.scoring.common import unit
@@ -84,37 +85,19 @@ class Vsepp(PairModel):
         return encoded.abs() if self.options.use_abs else encoded
 
 
-QUICK = Settings(
-    dim=256,
-    word_dim=300,
-    word_spread=0.1,
+QUICK = msgspec.structs.replace(
+    presets.QUICK,
     epochs=10,
     warmup_epochs=5,
     batch_size=128,
-    optimizer="adam",
     learning_rate=2e-3,
-    momentum=0.0,
-    weight_decay=0.0,
     decay_epochs=(8,),
-    clip_norm=2.0,
-    margin=0.2,
-    min_count=4,
-    max_words=47,
     validate_every=1,
     tile_images=500,
     tile_captions=2500,
 )
-
-PAPER = msgspec.structs.replace(
-    QUICK,
-    dim=1024,
-    epochs=30,
-    warmup_epochs=0,
-    learning_rate=2e-4,
-    decay_epochs=(15,),
-    max_words=1000,  # no caption was cut
-)
-"""As published for region features with Flickr30K and COCO alike (VSE++ section 4; SCAN's program for the schedule)."""
+PAPER = msgspec.structs.replace(presets.PAPER, tile_images=500, tile_captions=2500)
+"""The same on Flickr30K and COCO."""
 
 ORDER = {"margin": 0.05, "learning_rate": 1e-3}
 NAMED = frozenset({"measure", "negatives"})
