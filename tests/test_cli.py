@@ -203,3 +203,33 @@ def test_evaluate_and_models(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("camp ") for line in lines)
     assert any(line.startswith("scan = scan:t2i-lse ") for line in lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_being_terminated_leaves_nothing_half_written(tmp_path: Path) -> None:
+    data = "toy:train=60,dev=8,test=8,regions=8,feature_size=16"
+    command = [sys.executable, "-m", "camp_bench", "run", "--models", "vsepp", "--data", data, "--epochs", "2000"]
+    started = subprocess.Popen([*command, "--results", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    assert started.stderr is not None
+    for line in started.stderr:
+        if line.startswith("vsepp seed 0: epoch 1/"):
+            started.send_signal(signal.SIGTERM)
+            break
+    started.communicate(timeout=60)
+    assert started.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unprintable_letters_are_shown_as_escapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\\x1b[31mX" in refused(capsys, "run", "--preset", "\x1b[31mX", "--results", str(tmp_path))
+    assert "'r\\udcff'" in refused(capsys, "run", "--results", "r\udcff")
+
+
+def test_narrow_terminals_get_the_whole_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert main(["run", "--models", "vsepp", "--data", TINY, *FAST, "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert "MedR" in out
