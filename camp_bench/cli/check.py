@@ -1,0 +1,87 @@
+"""`camp-bench check`: runs against a baseline, with an exit code for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from camp_bench.gate import GateReport
+
+__all__ = ["check"]
+
+
+def check(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Folders of runs, or folders that hold them.")],
+    baseline: Annotated[Path, typer.Option(metavar="FILE", help="What `camp-bench baseline save` wrote.")],
+    tolerance: Annotated[float, typer.Option(metavar="POINTS", help="A drop up to this is tolerated.")] = 1.0,
+    alpha: Annotated[float, typer.Option(metavar="P", help="Chance of a false alarm, at most.")] = 0.05,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="rsum, i2t.R@1, ...; may be repeated.  [default: rsum]")
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:DROP", help="With a tolerance of its own: rsum:2, i2t.R@1:3%."),
+    ] = None,
+    floor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Fail below a fixed value: i2t.R@1=20.")
+    ] = None,
+    same_checkpoint: Annotated[
+        bool, typer.Option("--same-checkpoint", help="The weights are the baseline's: no spread between seeds.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a summary; added to $GITHUB_STEP_SUMMARY.")
+    ] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for a GitHub workflow.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything.")] = None,
+    benchmark_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write figures for github-action-benchmark.")
+    ] = None,
+) -> None:
+    """Hold runs against a baseline, for CI.
+
+    Exit code 0 pass, 1 regression, 2 can't judge.
+    A metric regressed if it fell by more than the tolerance, and surely fell: the one-sided lower bound of the drop is
+    above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn.
+    """
+    from camp_bench.errors import CampBenchError
+    from camp_bench.gate import check_runs, parse_limits, refusal
+
+    outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
+    try:
+        limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha)
+        report = check_runs(runs, baseline, limits, same_checkpoint=same_checkpoint, strict=strict)
+    except CampBenchError as error:
+        outputs.write(refusal(baseline.stem, str(error)))  # so that no CI takes an older report for this one's
+        raise
+    outputs.write(report)
+    from camp_bench.ci import print_report
+
+    print_report(report)
+    raise typer.Exit(report.exit_code)
+
+
+class _Outputs:
+    """Where a report goes beside the terminal."""
+
+    def __init__(self, *, github: bool, **files: Path | None) -> None:
+        self._github, self._files = github, files
+
+    def write(self, report: GateReport) -> None:
+        from camp_bench import ci
+
+        writers = {
+            "junit": ci.junit_xml,
+            "markdown": ci.markdown_summary,
+            "json": ci.report_json,
+            "benchmark_json": ci.benchmark_json,
+        }
+        for name, path in self._files.items():
+            if path is not None:
+                ci.write_report(path, writers[name](report))
+        if self._github:
+            typer.echo(ci.github_annotations(report), nl=False)
