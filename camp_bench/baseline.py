@@ -14,12 +14,9 @@ import base64
 import binascii
 import hashlib
 import math
-import os
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -31,6 +28,7 @@ from camp_bench.errors import DataError, OutputError, RecordError
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.protocols import find_protocol, fold_images
 from camp_bench.records import Environment, RunRecord, list_records, read_arrays, read_record
+from camp_bench.throughput_records import ThroughputReport, check_throughput, write_output
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -107,9 +105,10 @@ class Window(_Strict, frozen=True, kw_only=True, eq=False):
 
 
 class Baseline(_Strict, frozen=True, kw_only=True, eq=False):
-    """What is held."""
+    """What is held: runs, speed, or both."""
 
     recall: Window | None = None
+    speed: ThroughputReport | None = None
 
 
 class _File(_Strict, frozen=True, kw_only=True):
@@ -184,17 +183,9 @@ def write_baseline(path: str | Path, baseline: Baseline, *, force: bool = False)
     data = msgspec.json.format(msgspec.json.encode(file), indent=1) + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            Path(scratch).chmod(0o644)  # mkstemp's files are for their owner alone; this one is to be committed
-            Path(scratch).replace(path)
-        finally:
-            with suppress(FileNotFoundError):
-                Path(scratch).unlink()
     except OSError as error:
         raise OutputError(f"{path}: can't be written ({error.strerror or error})") from None
+    write_output(path, data)
     return len(data)
 
 
@@ -214,9 +205,12 @@ def read_baseline(path: str | Path) -> Baseline:
         if _checksum(bytes(file.baseline)) != file.sha256:
             raise RecordError(f"{path}: its checksum differs, the file is damaged or was edited; save it again")
         baseline = msgspec.json.decode(file.baseline, type=Baseline, dec_hook=_unpack)
-        if baseline.recall is None:
+        if baseline.recall is None and baseline.speed is None:
             raise RecordError(f"{path}: holds nothing")
-        _check(baseline.recall)
+        if baseline.recall is not None:
+            _check(baseline.recall)
+        if baseline.speed is not None:
+            check_throughput(path, baseline.speed)
     except RecordError as error:
         raise RecordError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -234,7 +228,7 @@ def _pack(value: Any) -> str:
     return base64.b64encode(zlib.compress(value.astype("<i4").tobytes(), 9)).decode()
 
 
-def _unpack(_kind: type, text: Any) -> Any:
+def _unpack(_kind: Any, text: Any) -> Any:
     """Return the array of a packed text; ValueError (msgspec names the field) where it is none."""
     try:
         reader = zlib.decompressobj()

@@ -13,6 +13,7 @@ from camp_bench.ci.cells import HEADERS, cells
 from camp_bench.ci.escaping import markdown, visible
 from camp_bench.errors import OutputError
 from camp_bench.gate.verdicts import GateReport, Row
+from camp_bench.throughput_records import write_output
 
 __all__ = ["benchmark_json", "junit_xml", "markdown_summary", "report_json", "write_report"]
 
@@ -98,10 +99,13 @@ def write_report(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab" if str(path) == os.environ.get("GITHUB_STEP_SUMMARY") else "wb") as stream:
-            stream.write(content)
+        if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):
+            with path.open("ab") as stream:
+                stream.write(content)
+            return
     except OSError as error:
         raise OutputError(f"{path}: can't be written ({error.strerror or error})") from None
+    write_output(path, content)
 
 
 def _markdown_row(row: Row, report: GateReport) -> str:

@@ -9,13 +9,16 @@ import typer
 
 if TYPE_CHECKING:
     from camp_bench.gate import GateReport
+    from camp_bench.throughput_records import ThroughputReport
 
 __all__ = ["check"]
 
 
 def check(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUNS...", help="Folders of runs, or folders that hold them.")],
     baseline: Annotated[Path, typer.Option(metavar="FILE", help="What `camp-bench baseline save` wrote.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Folders of runs, or folders that hold them.")
+    ] = None,
     tolerance: Annotated[float, typer.Option(metavar="POINTS", help="A drop up to this is tolerated.")] = 1.0,
     alpha: Annotated[float, typer.Option(metavar="P", help="Chance of a false alarm, at most.")] = 0.05,
     metric: Annotated[
@@ -23,7 +26,7 @@ def check(
     ] = None,
     fail: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME:DROP", help="With a tolerance of its own: rsum:2, i2t.R@1:3%."),
+        typer.Option(metavar="NAME:DROP", help="With a tolerance of its own: rsum:2, i2t.R@1:3%, speed:5%."),
     ] = None,
     floor: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Fail below a fixed value: i2t.R@1=20.")
@@ -31,6 +34,12 @@ def check(
     same_checkpoint: Annotated[
         bool, typer.Option("--same-checkpoint", help="The weights are the baseline's: no spread between seeds.")
     ] = False,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Hold the speed too: measured now, as the baseline's was.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The speed, from `camp-bench throughput --format json`.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail.")] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
     markdown: Annotated[
@@ -48,21 +57,44 @@ def check(
     A metric regressed if it fell by more than the tolerance, and surely fell: the one-sided lower bound of the drop is
     above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn.
     """
-    from camp_bench.errors import CampBenchError
+    from camp_bench.errors import CampBenchError, ConfigError
     from camp_bench.gate import check_runs, parse_limits, refusal
+    from camp_bench.throughput_records import read_throughput
 
     outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
     try:
         limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha)
-        report = check_runs(runs, baseline, limits, same_checkpoint=same_checkpoint, strict=strict)
+        speed = None
+        if report is not None:
+            speed = read_throughput(report)
+        elif throughput or any(text.startswith("speed") for text in fail or ()):
+            speed = _measure(baseline)
+        elif not runs:
+            raise ConfigError("RUNS: none given; name the folders of runs to judge, or --throughput for speed alone")
+        found = check_runs(runs or (), baseline, limits, same_checkpoint=same_checkpoint, strict=strict, speed=speed)
     except CampBenchError as error:
         outputs.write(refusal(baseline.stem, str(error)))  # so that no CI takes an older report for this one's
         raise
-    outputs.write(report)
+    outputs.write(found)
     from camp_bench.ci import print_report
 
-    print_report(report)
-    raise typer.Exit(report.exit_code)
+    print_report(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _measure(baseline: Path) -> ThroughputReport:
+    """Return the speed of what the baseline's report was about, measured now."""
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    from camp_bench.cli.progress import make_reporter
+    from camp_bench.cli.results import command_line
+    from camp_bench.gate import speed_baseline
+    from camp_bench.throughput.again import measure_again
+
+    held = speed_baseline(baseline)
+    with make_reporter() as reporter:
+        return measure_again(held, command=command_line(), on_stage=reporter.on_stage)
 
 
 class _Outputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from camp_bench.gate.check import check_runs
+from camp_bench.gate.check import check_runs, recall_baseline, speed_baseline
 from camp_bench.gate.limits import Limits, parse_limits
 from camp_bench.gate.power import GatePower, gate_power
 from camp_bench.gate.recall import judge_recall
@@ -17,5 +17,7 @@ __all__ = [
     "gate_power",
     "judge_recall",
     "parse_limits",
+    "recall_baseline",
     "refusal",
+    "speed_baseline",
 ]
