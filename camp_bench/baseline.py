@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from camp_bench.config import RunConfig
-from camp_bench.errors import DataError, OutputError, RecordError
+from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.protocols import find_protocol, fold_images
 from camp_bench.records import Environment, RunRecord, list_records, read_arrays, read_record
@@ -336,6 +336,6 @@ def _metrics_of(run: WindowRun, window: Window) -> dict[str, float]:
             own = np.isin(window.image_of, fold) if len(folds) > 1 else slice(None)
             i2t, t2i = [counts[fold] for counts in run.i2t], [counts[own] for counts in run.t2i]
             parts.append(retrieval_metrics((i2t[0], i2t[1], i2t[2]), (t2i[0], t2i[1], t2i[2])))
-    except DataError as error:
+    except (DataError, ConfigError) as error:
         raise RecordError(f"{run.run_id}: {error}") from None
     return {name: float(np.mean([part[name] for part in parts])) for name in parts[0]}

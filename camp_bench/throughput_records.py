@@ -2,8 +2,8 @@
 
     {"schema_version": 1, "environment": {...}, "models": [{"model": "scan:t2i-lse", "score": {"samples": ...}}]}
 
-Statistics are derived, never stored. Counts (FLOPs, bytes) are whole numbers of one pass over the workload, so equal
-programs give equal counts on any machine; seconds are comparable only where environments and workloads are.
+Statistics are derived, never stored. Counts (FLOPs, bytes) are whole numbers of one pass over the workload, so
+equal programs give equal counts; seconds are comparable only where environments and workloads are.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ __all__ = [
     "quartiles",
     "read_throughput",
     "relative_spread",
+    "require_output",
     "write_output",
 ]
 
@@ -111,7 +112,8 @@ class ModelThroughput(_Strict, frozen=True, kw_only=True):
 
     score: seconds of one pass over all pairs, items encoded and prepared before, ranks left out. evaluate: seconds of
     such a pass with exact ranks both ways. encode_images, encode_captions: seconds an item, preparation included.
-    product: FLOP/s of one matrix product of `product_shape` (rows, inner, columns), measured in turn with `score`.
+    product: FLOP/s of one matrix product of `product_shape` (rows, inner, columns), measured in turn with `score`, each
+    sample by the fastest kernel and way of using the cores.
     flops: those of the matrix products of one pass as counted; useful_flops: without those spent on padding.
     traffic_bytes: what all operations of a pass read and write, if nothing stayed in a cache. peak_bytes: the most
     memory that a pass took beside the prepared items; None where the system doesn't tell.
@@ -153,9 +155,14 @@ class ModelThroughput(_Strict, frozen=True, kw_only=True):
 
     @property
     def product_shares(self) -> tuple[float, ...]:
-        """Useful FLOP/s as parts of the matrix-product rate, one for each turn."""
-        turns = zip(self.score.samples, self.product.samples, strict=True)
-        return tuple(self.useful_flops / seconds / rate for seconds, rate in turns)
+        """Useful FLOP/s as parts of the best matrix-product rate of the run, one for each sample of `score`."""
+        rate = max(self.product.samples)
+        return tuple(self.useful_flops / seconds / rate for seconds in self.score.samples)
+
+    def predicted_seconds(self, images: int, captions: int, folds: int = 1) -> float:
+        """Return what encoding so many items and ranking all pairs of each fold would take, from the medians."""
+        encoding = images * median(self.encode_images.samples) + captions * median(self.encode_captions.samples)
+        return encoding + images * captions / folds / self.workload.pairs * median(self.evaluate.samples)
 
     @property
     def growth_exponent(self) -> float | None:
@@ -248,8 +255,16 @@ def _require_sense(path: str | Path, model: ModelThroughput) -> None:
             raise RecordError(f"{path}: {model.model}: {name}: expected one or more samples above 0")
     if min(sizes) < 1:
         raise RecordError(f"{path}: {model.model}: expected 1 pair or more")
-    if len(model.score.samples) != len(model.product.samples):
-        raise RecordError(f"{path}: {model.model}: expected as many samples of {model.product.name} as of score")
+
+
+def require_output(path: Path) -> None:
+    """Raise OutputError where it shows already that a file can't be written there; leaves nothing behind."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return  # a pipe: opening it would already end what its reader waits for
+    before = path.read_bytes() if path.is_file() else None
+    write_output(path, before or b"")
+    if before is None:
+        path.unlink()
 
 
 def write_output(path: Path, data: bytes) -> None:

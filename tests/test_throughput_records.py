@@ -36,6 +36,8 @@ def test_statistics_follow_from_samples() -> None:
     assert model.traffic_bytes_per_pair == 40
     assert model.product_shares == pytest.approx((4e-3, 2e-3, 1e-3))  # 50,000 x 800 FLOPs in 1, 2, 4 s over 1e10
     assert model.baselines[0].flops_per_pair == 3000
+    assert model.predicted_seconds(1000, 5000) == pytest.approx(1000 * 0.001 + 5000 * 0.002 + 100 * 2)
+    assert model.predicted_seconds(1000, 5000, folds=5) == pytest.approx(1000 * 0.001 + 5000 * 0.002 + 20 * 2)
     assert model.growth_exponent is None
 
 
@@ -78,7 +80,6 @@ def test_a_model_is_found_by_its_name() -> None:
             b'"s",\n        "samples": [\n          0.0',
             "score: expected one",
         ),
-        (b'"samples": [\n          1.0,\n', b'"samples": [\n', "as many samples of product"),
         (b'"speed_ups": [', b'"speed_ups": [-1.0,', "speed_ups: expected one or more samples above 0"),
         (b"{", b"", "not a throughput report"),
     ],

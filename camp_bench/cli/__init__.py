@@ -24,6 +24,7 @@ from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.models import models
 from camp_bench.cli.power import power
 from camp_bench.cli.run import run
+from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
 
 __all__ = ["app", "main"]
@@ -40,6 +41,7 @@ app.command()(models)
 app.add_typer(baseline, name="baseline")
 app.command()(check)
 app.command()(power)
+app.command()(throughput)
 
 
 def _print_version(wanted: bool) -> bool:

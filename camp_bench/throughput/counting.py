@@ -1,13 +1,15 @@
 """What a computation costs, without a clock: FLOPs of matrix products, bytes that operations move.
 
-Counts are exact and the same on every machine. Additions, exponentials and the like are no FLOPs here, as in torch's
-own counter: for the scorers of this package products are nearly all of the arithmetic, and the only part that a
-machine's matrix-product rate says something about. Bytes are what all operations read and write, views excepted, as if
-nothing stayed in a cache: an upper bound of the memory traffic, and what a leaner program has less of.
+FLOPs are exact and the same on every machine, bytes wherever torch takes the same kernels. Additions, exponentials and
+the like are no FLOPs here, as in torch's own counter: for the scorers of this package products are nearly all of the
+arithmetic, and the only part that a machine's matrix-product rate says something about. Bytes are what all operations
+read and write, views excepted, as if nothing stayed in a cache: an upper bound of the memory traffic, and what a leaner
+program has less of.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +37,7 @@ class Work:
 
 def count_work(compute: Callable[[], object]) -> Work:
     """Run `compute` once and count what it does; uncompiled and in one thread, since only that one is watched."""
-    counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+    counter = FlopCounterMode(display=False, custom_mapping=_LEFT_OUT)
     with use_threads(1), torch.compiler.set_stance("force_eager"), counter, _Traffic() as traffic:
         compute()
     return Work(int(counter.get_total_flops()), traffic.total)
@@ -64,12 +66,18 @@ def _vector_vector(vector: Any, *_rest: Any, **_named: Any) -> int:
     return 2 * int(vector[0])
 
 
-_VECTOR_PRODUCTS = {
+def _linear(rows: Any, weight: Any, *_rest: Any, **_named: Any) -> int:
+    return int(2 * math.prod(rows) * weight[0])
+
+
+_LEFT_OUT: dict[Any, Callable[..., int]] = {
     torch.ops.aten.mv: _matrix_vector,
     torch.ops.aten.addmv: _added_matrix_vector,
     torch.ops.aten.dot: _vector_vector,
 }
 """Products that torch's counter leaves out; it hands over shapes."""
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    _LEFT_OUT[torch.ops.mkldnn._linear_pointwise] = _linear
 
 
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch leaves the class untyped

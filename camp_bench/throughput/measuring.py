@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import torch
 
+from camp_bench.config import MAX_THREADS
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.devices import describe_device, explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.environment import collect_environment
@@ -22,9 +23,10 @@ from camp_bench.records import Measurement
 from camp_bench.throughput.counting import count_work, use_threads
 from camp_bench.throughput.gallery import PART_BYTES, build_gallery, choose_part, count_useful_flops
 from camp_bench.throughput.memory import peak_bytes, require_memory
-from camp_bench.throughput.products import best_product
+from camp_bench.throughput.products import make_product
 from camp_bench.throughput.sampling import Job, seconds, take_turns
 from camp_bench.throughput.workload import (
+    DISTINCT_FEATURES,
     VOCABULARY_SIZE,
     check_workload,
     default_sizes,
@@ -71,6 +73,8 @@ def measure_throughput(
     check_workload(asked)
     if not 2 <= turns <= MAX_TURNS:
         raise ConfigError(f"turns: got {turns}, expected 2 (one sample has no spread) to {MAX_TURNS}")
+    if not 0 <= threads <= MAX_THREADS:
+        raise ConfigError(f"threads: got {threads}, expected 0 (torch chooses) to {MAX_THREADS}")
     variants = [find_variant(name) for name in models]
     names = [variant.name for variant in variants]
     if not names or len(set(names)) < len(names):
@@ -139,8 +143,8 @@ class _Bench:
             for name, words in widths.items()
             if words is not None or name == "plain"
         }
-        product = best_product(settings.dim, device)
-        jobs: dict[str, Job] = {"score": gallery.score, "product": product.run, "evaluate": gallery.evaluate}
+        product = make_product(settings.dim, device)
+        jobs: dict[str, Job] = {"score": gallery.score, **product.ways, "evaluate": gallery.evaluate}
         jobs |= {name: part.score for name, part in parts.items()}
         samples = take_turns(jobs, turns, device, self._on_stage)
         baselines = []
@@ -160,7 +164,8 @@ class _Bench:
                     max_difference=part.difference() if name == "plain" else None,
                 )
             )
-        rates = tuple(product.flops / sample for sample in samples["product"])
+        fastest = map(min, zip(*(samples[way] for way in product.ways), strict=True))
+        rates = tuple(product.flops / sample for sample in fastest)
         return ModelThroughput(
             model=self._name,
             workload=self._workload,
@@ -224,15 +229,17 @@ def _build(variant: Variant, workload: Workload, vocabulary_size: int, device: t
 
 
 def _require_room(model: PairModel, workload: Workload, device: torch.device) -> None:
-    """Refuse a workload whose prepared items would not fit: as many times one image and one caption."""
-    images, captions = workload.images or 1, workload.captions or 1
+    """Refuse a workload that would not fit: its features, and its prepared items as many times one of each side."""
+    images, captions, tile = workload.images or 1, workload.captions or 1, model.settings.tile_images
+    needed = 4 * workload.regions * workload.feature_size * min(images, max(tile, DISTINCT_FEATURES))
+    require_memory(needed, device, f"features of {workload.regions:,} x {workload.feature_size:,} numbers", REMEDY)
     features = torch.zeros(1, workload.regions, workload.feature_size, device=device)
     tokens = torch.zeros(1, math.ceil(1.5 * workload.words), dtype=torch.int64, device=device)
     lengths = torch.tensor([tokens.shape[1]])
     image = _size(model.prepare_images(model.encode_images(features)))
     caption = _size(model.prepare_captions(model.encode_captions(tokens, lengths), lengths))
-    kept = 4 * model.settings.tile_images * captions  # the tiles with positives, which ranking keeps
-    needed = images * image + captions * caption + kept + 8 * PART_BYTES
+    needed += images * image + captions * caption + 8 * PART_BYTES
+    needed += 4 * tile * captions  # the tiles with positives, which ranking keeps
     require_memory(needed, device, f"{images:,} images and {captions:,} captions", REMEDY)
 
 

@@ -16,7 +16,7 @@ import torch
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.errors import DeviceError
 
-__all__ = ["format_bytes", "free_bytes", "peak_bytes", "require_memory"]
+__all__ = ["peak_bytes", "require_memory"]
 
 _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 _RESET_PEAK = "5"
@@ -50,25 +50,10 @@ def peak_bytes(device: torch.device, compute: Callable[[], object]) -> int | Non
     return None if peak is None else max(peak - before, 0)
 
 
-def free_bytes(device: torch.device) -> int:
-    """Return how much memory could still be taken on the device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
-
-
 def require_memory(needed: int, device: torch.device, what: str, remedy: str) -> None:
     """Raise DeviceError where the device hasn't that much memory free."""
-    if needed > (free := free_bytes(device)):
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    if needed > free:
         raise DeviceError(
-            f"{what} would need about {format_bytes(needed)}, and {device} has {format_bytes(free)} free; {remedy}"
+            f"{what} would need {needed / 1e9:,.1f} GB or more, and {device} has {free / 1e9:,.1f} GB free; {remedy}"
         )
-
-
-def format_bytes(count: float) -> str:
-    """Return a size with a decimal unit, `1.5 GB`."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(count) < 1000 or unit == "TB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:,.3g} {unit}" if count < 1000 else f"{count:,.0f} {unit}"

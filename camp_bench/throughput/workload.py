@@ -17,6 +17,7 @@ from camp_bench.errors import ConfigError
 from camp_bench.throughput_records import RANDOM, Workload
 
 __all__ = [
+    "DISTINCT_FEATURES",
     "VOCABULARY_SIZE",
     "check_workload",
     "default_sizes",
