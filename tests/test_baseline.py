@@ -92,7 +92,9 @@ def test_runs_of_other_models_are_left_out_when_one_is_named(tmp_path: Path) -> 
     assert len(window_of(runs, model="vsepp").runs) == 2
     with pytest.raises(RecordError, match=r"model camp, .*vsepp-s0 has vsepp; name runs that belong together"):
         window_of(runs)
-    with pytest.raises(RecordError, match=r"no run of scan with an evaluation of split 'test'; found: camp \(test under"):
+    with pytest.raises(
+        RecordError, match=r"no run of scan with an evaluation of split 'test'; found: camp \(test under"
+    ):
         window_of(runs, model="scan")
     with pytest.raises(RecordError, match="no run of any model with an evaluation of split 'dev'"):
         window_of(runs, "dev")
@@ -260,6 +262,8 @@ def test_no_damage_is_ever_read_as_something_else(whole: tuple[Path, bytes], dat
     except RecordError as error:
         assert "\n" not in str(error)  # noqa: PT017 (both outcomes are right, each in its own way)
         return
-    compact = [msgspec.json.format(json.dumps(json.loads(text)["baseline"]).encode(), indent=-1) for text in (damaged, content)]
+    compact = [
+        msgspec.json.format(json.dumps(json.loads(text)["baseline"]).encode(), indent=-1) for text in (damaged, content)
+    ]
     assert compact[0] == compact[1]
     assert found.recall is not None

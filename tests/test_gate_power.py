@@ -50,5 +50,5 @@ def test_more_runs_catch_more_and_one_baseline_run_gives_bounds() -> None:
 
 @pytest.mark.parametrize(("drop", "runs"), [(0.0, 1), (-1.0, 1), (float("nan"), 1), (601.0, 1), (2.0, 0)])
 def test_nonsense_is_refused(drop: float, runs: int) -> None:
-    with pytest.raises(ConfigError, match="--drop|--runs"):
+    with pytest.raises(ConfigError, match=r"--drop|--runs"):
         gate_power(BASE, drop, parse_limits(), runs=runs)

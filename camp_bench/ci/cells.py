@@ -12,7 +12,7 @@ HEADERS = ("held", "baseline", "now", "drop", "at least", "limit", "verdict")
 def cells(row: Row) -> tuple[str, ...]:
     """Return one text for each of HEADERS, not yet escaped."""
     percent = "%" if row.kind in ("speed", "count") else ""
-    shown = "{:,.0f}" if row.kind == "count" else "{:.2f}"
+    shown = "{:.5g}" if row.kind == "count" else "{:.2f}"
     return (
         row.name,
         "" if row.baseline is None else shown.format(row.baseline),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -70,7 +71,7 @@ def markdown_summary(report: GateReport) -> bytes:
 def report_json(report: GateReport) -> bytes:
     """Return everything, with the outcome and the exit code."""
     content = {**msgspec.to_builtins(report), "outcome": report.outcome, "exit_code": report.exit_code}
-    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    return _json(content)
 
 
 def benchmark_json(report: GateReport) -> bytes:
@@ -89,7 +90,7 @@ def benchmark_json(report: GateReport) -> bytes:
             if row.kind == "recall" and row.drop is not None and row.bound is not None:
                 point["range"] = f"± {row.drop - row.bound:.2f}"
             found.append(point | {"extra": f"{row.verdict}: {visible(row.reason)}"})
-    return msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n"
+    return _json(found)
 
 
 def write_report(path: Path, content: bytes) -> None:
@@ -106,6 +107,11 @@ def write_report(path: Path, content: bytes) -> None:
     except OSError as error:
         raise OutputError(f"{path}: can't be written ({error.strerror or error})") from None
     write_output(path, content)
+
+
+def _json(content: Any) -> bytes:
+    """Return JSON in UTF-8, which has no place for the lone surrogates that file names may hold."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, indent=2).encode("utf-8", "replace") + b"\n"
 
 
 def _markdown_row(row: Row, report: GateReport) -> str:

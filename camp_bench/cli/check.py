@@ -87,14 +87,12 @@ def _measure(baseline: Path) -> ThroughputReport:
     from camp_bench.runtime import prepare_process
 
     prepare_process()
-    from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import command_line
     from camp_bench.gate import speed_baseline
     from camp_bench.throughput.again import measure_again
 
     held = speed_baseline(baseline)
-    with make_reporter() as reporter:
-        return measure_again(held, command=command_line(), on_stage=reporter.on_stage)
+    return measure_again(held, command=command_line(), on_stage=lambda text: typer.echo(text, err=True))
 
 
 class _Outputs:
