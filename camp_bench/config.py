@@ -26,6 +26,7 @@ __all__ = [
     "Experiment",
     "RunConfig",
     "Settings",
+    "check_examples",
     "check_experiment",
     "check_seeds",
     "dump_experiment",
@@ -50,6 +51,7 @@ PAPER = "paper"
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, so that every generator in use takes them as they are."""
 MAX_THREADS = 1024
+MAX_EXAMPLES = 1000
 MAX_DIM, MAX_WHOLE, MAX_NUMBER = 2**16, 2**31 - 1, 1e6
 """The largest sizes, other whole numbers and numbers that a setting takes: what is beyond them is a slip."""
 
@@ -110,6 +112,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
     word_vectors: a file that the words start from, or "" for none. threads: of the CPU, 0 for as many as torch chooses.
+    examples: how many test captions to keep with what the model looks at.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -124,6 +127,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int = 0
     results: str = "results"
+    examples: int = 0
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}
 
@@ -251,12 +255,19 @@ def check_experiment(experiment: Experiment) -> Experiment:
     _require(
         "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
     )
+    check_examples(experiment.examples)
     find_protocol(experiment.protocol)
     for name in experiment.model:
         if name not in experiment.models:
             hint = nearest(name, experiment.models)
             raise ConfigError(f"[model.{name}]: not among the models to run, {', '.join(experiment.models)}{hint}")
     return experiment
+
+
+def check_examples(examples: int) -> int:
+    """Return how many examples to keep if that is a sensible number; else ConfigError."""
+    _require("examples", examples, f"0 to {MAX_EXAMPLES}", 0 <= examples <= MAX_EXAMPLES)
+    return examples
 
 
 def user_path(text: str) -> Path:

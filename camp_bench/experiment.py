@@ -27,6 +27,7 @@ from camp_bench.devices import (
 )
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
+from camp_bench.examples import example_arrays
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
@@ -56,14 +57,19 @@ from camp_bench.train import train
 __all__ = ["run_experiment"]
 
 SPLITS = ("train", "dev", "test")
-QUERIES = "queries_test.npz"
+QUERIES, EXAMPLES = "queries_test.npz", "examples_test.npz"
 
 
 class _Material:
-    """What all runs of an experiment share. fingerprints: of each split that is evaluated."""
+    """What all runs of an experiment share.
 
-    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...]) -> None:
-        self.corpus, self.fingerprints, self.command = corpus, prints, command
+    fingerprints: of each split that is evaluated. examples: how many to keep.
+    """
+
+    def __init__(
+        self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], examples: int
+    ) -> None:
+        self.corpus, self.fingerprints, self.command, self.examples = corpus, prints, command, examples
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
@@ -99,7 +105,7 @@ def run_experiment(
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
         corpus.tokens(split)
-    material = _Material(corpus, prints, tuple(command))
+    material = _Material(corpus, prints, tuple(command), experiment.examples)
     for plan in plans:  # what can be wrong with a vocabulary or its vectors shows before the first run
         material.word_vectors(plan.config)
     for number, plan in enumerate(plans, start=1):
@@ -152,6 +158,9 @@ def _run(
         VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),
         QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
     }
+    if material.examples:
+        looked_at = example_arrays(model, splits["test"], vocabulary, test.ranks.t2i, material.examples, device)
+        files[EXAMPLES] = write_arrays(folder / EXAMPLES, looked_at)
     evaluations = (
         evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full", config.settings),
         evaluation_record(
@@ -161,6 +170,7 @@ def _run(
             config.protocol,
             config.settings,
             queries=QUERIES,
+            examples=EXAMPLES if material.examples else None,
         ),
     )
     record = RunRecord(

@@ -91,8 +91,12 @@ def evaluation_record(
     settings: Settings,
     *,
     queries: str | None = None,
+    examples: str | None = None,
 ) -> EvaluationRecord:
-    """Return the metrics of a split with all that says what was ranked. queries: the file of the per-query results."""
+    """Return the metrics of a split with all that says what was ranked.
+
+    queries, examples: the files of the per-query results and of what the model looks at.
+    """
     return EvaluationRecord(
         split=split.name,
         protocol=protocol,
@@ -109,6 +113,7 @@ def evaluation_record(
             "t2i": hubness(evaluation.ranks.t2i.top_ids, split.n_images),
         },
         queries=queries,
+        examples=examples,
     )
 
 

@@ -2,6 +2,7 @@
 
     results/<run-id>/record.json        everything below, strict JSON with a schema version
                      queries_test.npz   per query b, n, p and the top 100 ids and scores, both directions
+                     examples_test.npz  attention and gates of a few captions, where asked for
                      weights.safetensors, vocabulary.json
 
 A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent
@@ -169,6 +170,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
+    examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     """
 
     split: str
@@ -183,6 +185,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
+    examples: str | None = None
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -43,6 +44,7 @@ def evaluate(
             split=split,
             protocol=protocol,
             device=device,
+            examples=examples,
             command=command_line(),
         )
     print_results([finished], split)

@@ -56,6 +56,9 @@ def run(
         str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
     ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
+    examples: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
     """Train and evaluate models, one record a run.
@@ -78,6 +81,7 @@ def run(
         "vocab_from": vocab_from,
         "word_vectors": word_vectors,
         "results": results,
+        "examples": examples,
     }
     settings = {
         "epochs": epochs,

@@ -101,6 +101,14 @@ class PairModel(nn.Module, ABC):
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         """Return the training loss of a batch of B positive pairs, which lie on the diagonal."""
 
+    def attend(self, image: Float[Tensor, "..."], words: Float[Tensor, "..."]) -> dict[str, Tensor]:  # noqa: ARG002 (for those that override it)
+        """Return what the model looks at in one encoded image with one encoded caption cut to its true length.
+
+        By name: `attention_words` (L, R), how each word weighs the regions, `attention_regions` (R, L) the reverse;
+        what else a model has, with a first dimension of words or regions as its name says. Empty where it has none.
+        """
+        return {}
+
     @torch.no_grad()
     def start_words_from(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N W"]) -> None:
         """Give the words numbered `rows` these vectors, W = `settings.word_dim`, in place of random ones."""

@@ -16,7 +16,7 @@ from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.common import l2norm, word_mask
-from camp_bench.scoring.plain import scan_plain
+from camp_bench.scoring.plain import scan_attention, scan_plain
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import gram, stacked_attention
 from camp_bench.scoring.workers import spread
@@ -116,6 +116,18 @@ class Scan(PairModel):
     ) -> Float[Tensor, "I C"]:
         return scan_plain(images, captions, lengths, **msgspec.structs.asdict(self.options))
 
+    def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
+        options = self.options
+        weights, relevance = scan_attention(
+            image[None],
+            words[None],
+            direction=options.direction,
+            norm=options.norm,
+            lambda_attention=options.lambda_attention,
+        )
+        who = "words" if options.direction == "t2i" else "regions"
+        return {f"attention_{who}": weights[0].T, f"relevance_{who}": relevance[0]}
+
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
@@ -166,6 +178,13 @@ class ScanEnsemble(PairModel):
     ) -> Float[Tensor, "I C"]:
         pairs = zip(self.members, images.unbind(1), captions.unbind(1), strict=True)
         return torch.stack([member.score_plain(own, words, lengths) for member, own, words in pairs]).mean(0)
+
+    def attend(self, image: Float[Tensor, "M R D"], words: Float[Tensor, "M L D"]) -> dict[str, Tensor]:
+        return {
+            f"member{place}.{name}": value
+            for place, member in enumerate(self.members)
+            for name, value in member.attend(image[place], words[place]).items()
+        }
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
