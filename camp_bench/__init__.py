@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     from camp_bench.metrics import retrieval_metrics
     from camp_bench.ranking import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
+    from camp_bench.throughput import measure_throughput
+    from camp_bench.throughput_records import Workload, read_throughput
 
 __all__ = [
     "CampBenchError",
     "Experiment",
+    "Workload",
     "__version__",
     "group_results",
     "list_records",
+    "measure_throughput",
     "open_dataset",
     "rank_matrix",
     "read_arrays",
     "read_experiment",
     "read_record",
+    "read_throughput",
     "retrieval_metrics",
     "run_experiment",
 ]
@@ -39,13 +44,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "CampBenchError": "errors",
     "Experiment": "config",
+    "Workload": "throughput_records",
     "group_results": "comparison",
     "list_records": "records",
+    "measure_throughput": "throughput",
     "open_dataset": "data",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",
     "read_record": "records",
+    "read_throughput": "throughput_records",
     "retrieval_metrics": "metrics",
     "run_experiment": "experiment",
 }

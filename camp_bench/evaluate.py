@@ -19,7 +19,14 @@ from camp_bench.protocols import find_protocol, fold_images
 from camp_bench.ranking import DirectionRanks, Ranks, TileGrid, build_grid, rank_tiles
 from camp_bench.timing import timed
 
-__all__ = ["Evaluation", "evaluate_folds", "evaluate_split", "folds_of"]
+__all__ = [
+    "Evaluation",
+    "evaluate_folds",
+    "evaluate_split",
+    "folds_of",
+    "prepare_caption_tile",
+    "prepare_image_tile",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +136,24 @@ def _join(
     )
 
 
+def prepare_image_tile(model: PairModel, split: Split, rows: range, device: torch.device) -> Prepared:
+    """Encode and prepare a range of images."""
+    features = torch.from_numpy(split.gather(np.arange(rows.start, rows.stop))).to(device)
+    return model.prepare_images(model.encode_images(features))
+
+
+def prepare_caption_tile(
+    model: PairModel, token_ids: Sequence[Sequence[int]], columns: npt.NDArray[np.int64], device: torch.device
+) -> Prepared:
+    """Encode and prepare captions, by their numbers."""
+    tokens, lengths = pad_tokens([token_ids[i] for i in columns])
+    return model.prepare_captions(model.encode_captions(tokens.to(device), lengths), lengths)
+
+
 def _prepare(
     model: PairModel, split: Split, token_ids: Sequence[Sequence[int]], grid: TileGrid, device: torch.device
 ) -> tuple[list[Prepared], list[Prepared]]:
     """Encode by tile: the grid alone decides which items share a batch, so it alone decides the last bits."""
-    images = []
-    for rows in grid.image_tiles:
-        features = torch.from_numpy(split.gather(np.arange(rows.start, rows.stop))).to(device)
-        images.append(model.prepare_images(model.encode_images(features)))
-    captions = []
-    for columns in grid.caption_tiles:
-        tokens, lengths = pad_tokens([token_ids[i] for i in columns])
-        captions.append(model.prepare_captions(model.encode_captions(tokens.to(device), lengths), lengths))
+    images = [prepare_image_tile(model, split, rows, device) for rows in grid.image_tiles]
+    captions = [prepare_caption_tile(model, token_ids, columns, device) for columns in grid.caption_tiles]
     return images, captions

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
@@ -76,7 +77,7 @@ class Vsepp(PairModel):
     ) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_plain(images, captions)
-        return (images[:, None] * captions[None]).sum(2)
+        return torch.stack([images @ caption for caption in captions], 1)
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
