@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
-    from camp_bench.ranking import rank_matrix
+    from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "group_results",
     "list_records",
     "open_dataset",
+    "rank_embeddings",
     "rank_matrix",
     "read_arrays",
     "read_experiment",
@@ -42,6 +43,7 @@ _HOMES = {
     "group_results": "comparison",
     "list_records": "records",
     "open_dataset": "data",
+    "rank_embeddings": "ranking",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",

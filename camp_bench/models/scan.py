@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
-from camp_bench.models.base import PairModel, Prepared, Shape, Variant
+from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.common import l2norm, word_mask
 from camp_bench.scoring.plain import scan_plain
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import gram, stacked_attention
-from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Bool, Float, Int
+from camp_bench.workers import spread
 
 __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
 
@@ -83,6 +83,10 @@ class Scan(PairModel):
             return self._attend(images, captions, paired=True)[:, 0]
 
         return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()))
+
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        at_work = min(captions, GROUP * CORES)
+        return 8 * images * captions + 4 * 6 * images * at_work * regions * words
 
     def _attend(self, images: Sequence[Tensor], captions: Sequence[Tensor], *, paired: bool) -> Float[Tensor, "I C"]:
         options = self.options
@@ -154,6 +158,10 @@ class ScanEnsemble(PairModel):
         own = zip(self.members, encoded.unbind(1), strict=True)
         parts = [member.prepare_captions(words, lengths) for member, words in own]
         return {f"{place} {name}": value for place, part in enumerate(parts) for name, value in part.items()}
+
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        of_members = [member.tile_bytes(images, captions, regions, words) for member in self.members]
+        return max(of_members) + 4 * len(of_members) * images * captions
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         scores = [
