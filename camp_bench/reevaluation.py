@@ -25,6 +25,7 @@ from camp_bench.models.registry import build_model, find_variant, resolve_option
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -91,11 +92,15 @@ def evaluate_run(
     split: str = "test",
     protocol: str = "full",
     device: str = "auto",
+    memory_budget: str | None = None,
+    adapt: bool = False,
+    save_scores: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
-    data: instead of the data it was trained on. The run's own vocabulary is used. The record keeps the config of the
+    data: instead of the data it was trained on. memory_budget, adapt: instead of the run's own settings. save_scores:
+    keep the score matrix beside the record. The run's own vocabulary is used. The record keeps the config of the
     training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
     or protocol that can't be used or don't fit each other.
     """
@@ -120,10 +125,13 @@ def evaluate_run(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
     settings = parent.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
     words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
     queries = f"queries_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
@@ -131,7 +139,11 @@ def evaluate_run(
                 folds,
                 place,
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
+                on_scores=None if scores is None else scores.take,
             )
+        files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
+        if scores is not None:
+            files[scores.name] = scores.finish()
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
@@ -143,9 +155,18 @@ def evaluate_run(
             environment=environment,
             dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
             vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
-            evaluations=(evaluation_record(found, of_split, prints, protocol, settings, queries=queries),),
+            evaluations=(
+                evaluation_record(
+                    found,
+                    of_split,
+                    prints,
+                    protocol,
+                    queries=queries,
+                    scores=None if scores is None else scores.name,
+                ),
+            ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
-            files={queries: write_arrays(home / queries, query_arrays(found, of_split))},
+            files=files,
         )
         write_record(home, record)
     return results / run_id, record
