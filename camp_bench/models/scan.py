@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
-from camp_bench.models.base import PairModel, Prepared, Shape, Variant
+from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.scoring.common import l2norm
 from camp_bench.scoring.plain import scan_attention, scan_plain
 from camp_bench.scoring.recompute import score_tile
-from camp_bench.scoring.scan import ScanForm, gram, scan_pairs, scan_tile
+from camp_bench.scoring.scan import ENTRIES, ScanForm, gram, scan_pairs, scan_tile
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
@@ -80,6 +80,10 @@ class Scan(PairModel):
         """Return regions, words, lengths and the Gram tables of whichever side is the context."""
         return images[0], captions[0], captions[1], (images if self.options.direction == "t2i" else captions)[-1]
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        at_work = min(images * captions * regions * words, ENTRIES * CORES)
+        return 8 * images * captions + 4 * captions * words * self.settings.dim + 4 * 6 * at_work
+
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
@@ -135,6 +139,10 @@ class ScanEnsemble(PairModel):
         own = zip(self.members, encoded.unbind(1), strict=True)
         parts = [member.prepare_captions(words, lengths) for member, words in own]
         return {f"{place} {name}": value for place, part in enumerate(parts) for name, value in part.items()}
+
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        of_members = [member.tile_bytes(images, captions, regions, words) for member in self.members]
+        return max(of_members) + 4 * len(of_members) * images * captions
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         scores = [

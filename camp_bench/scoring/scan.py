@@ -23,10 +23,10 @@ from camp_bench.scoring.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
 from camp_bench.scoring.common import EPSILON, norm_from_square, word_mask
 from camp_bench.scoring.packing import Pack, pack_captions
 from camp_bench.scoring.product import product
-from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Bool, Float, Int
+from camp_bench.workers import spread
 
-__all__ = ["CANCELLATION", "ScanForm", "gram", "scan_pairs", "scan_tile"]
+__all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 
 CANCELLATION = 1e-3
 """Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
