@@ -27,6 +27,7 @@ from camp_bench.devices import (
 )
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
+from camp_bench.initial import InitialWeights, read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
@@ -45,6 +46,7 @@ from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
     RunRecord,
+    StartedFrom,
     new_run_folder,
     require_writable,
     write_arrays,
@@ -60,10 +62,16 @@ QUERIES = "queries_test.npz"
 
 
 class _Material:
-    """What all runs of an experiment share. fingerprints: of each split that is evaluated."""
+    """What all runs of an experiment share. fingerprints: of each split that is evaluated. initial: where all start."""
 
-    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...]) -> None:
-        self.corpus, self.fingerprints, self.command = corpus, prints, command
+    def __init__(
+        self,
+        corpus: Corpus,
+        prints: Mapping[str, Fingerprints],
+        command: tuple[str, ...],
+        initial: InitialWeights | None,
+    ) -> None:
+        self.corpus, self.fingerprints, self.command, self.initial = corpus, prints, command, initial
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
@@ -77,6 +85,16 @@ class _Material:
             file = user_path(config.word_vectors)
             self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim)
         return self._vectors[key]
+
+    def require_fit(self, plan: RunPlan) -> None:
+        """Raise ConfigError where a run can't start from the weights that it is to start from."""
+        if self.initial is not None:
+            settings = plan.config.settings
+            words = self.corpus.vocabulary(plan.config.vocab_from, settings.min_count).words
+            shape = Shape(vocabulary_size=len(words), feature_size=self.corpus.splits["train"].feature_size)
+            with torch.device("meta"):
+                model = build_model(plan.variant, settings, plan.options, shape, plan.config.seed)
+            require_fit(model, plan.variant.name, words, self.initial)
 
 
 def run_experiment(
@@ -99,9 +117,11 @@ def run_experiment(
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
         corpus.tokens(split)
-    material = _Material(corpus, prints, tuple(command))
-    for plan in plans:  # what can be wrong with a vocabulary or its vectors shows before the first run
+    initial = read_initial_weights(experiment.init_from) if experiment.init_from else None
+    material = _Material(corpus, prints, tuple(command), initial)
+    for plan in plans:  # what can be wrong with a vocabulary or what it starts from shows before the first run
         material.word_vectors(plan.config)
+        material.require_fit(plan)
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
@@ -126,6 +146,13 @@ def _run(
     model = build_model(plan.variant, config.settings, plan.options, shape, config.seed)
     if vectors := material.word_vectors(config):
         model.start_words_from(torch.from_numpy(vectors.rows), torch.from_numpy(vectors.vectors))
+    begun = None
+    if (initial := material.initial) is not None:
+        taken = model.take_weights(initial.weights)
+        source = initial.record
+        begun = StartedFrom(
+            run_id=source.run_id, model=source.config.model, weights_sha256=source.weights_sha256, tensors=taken
+        )
     model.to(device)
     peak_device_bytes(device)  # so that what earlier runs took is not this one's
     with strict_numerics(device), nondeterminism() as reasons:
@@ -173,7 +200,9 @@ def _run(
         environment=environment,
         dataset=dataset_facts(corpus, material.fingerprints["test"].train),
         vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count, vectors),
-        training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
+        training=training_record(
+            trained, parameters=sum(weight.numel() for weight in model.parameters()), started_from=begun
+        ),
         evaluations=evaluations,
         timings=timings(
             trained,

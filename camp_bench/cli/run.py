@@ -55,6 +55,9 @@ def run(
     word_vectors: Annotated[
         str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
     ] = None,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run of the same family.")
+    ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
@@ -77,6 +80,7 @@ def run(
         "threads": threads,
         "vocab_from": vocab_from,
         "word_vectors": word_vectors,
+        "init_from": init_from,
         "results": results,
     }
     settings = {
