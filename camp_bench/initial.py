@@ -90,7 +90,8 @@ def require_fit(model: PairModel, name: str, words: Sequence[str], initial: Init
     for key in own.keys() & given.keys():
         if own[key] != given[key]:
             raise ConfigError(
-                f"{who}: {key} has the shape {given[key]}, {name} needs {own[key]}; expected a run with the same dim and features"
+                f"{who}: {key} has the shape {given[key]}, {name} needs {own[key]}; "
+                "expected a run with the same dim and features"
             )
     if not model.settings.stages:
         for key in sorted(own.keys() ^ given.keys()):
