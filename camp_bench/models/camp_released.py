@@ -181,12 +181,20 @@ PAPER_STAGED = msgspec.structs.replace(
     ),
 )
 
-QUICK_ATTENTION = msgspec.structs.replace(QUICK, tile_images=128, tile_captions=640)
 QUICK_STAGED = msgspec.structs.replace(
     QUICK,
+    epochs=4,
+    warmup_epochs=1,
+    decay_epochs=(3,),
+    validate_every=4,
     stages=(
-        Stage(name="attention", model=f"{STAGE_1}:masked", options={"loss": "triplet"}, settings={"epochs": 2}),
-        Stage(name="fusion", freeze=FROZEN, settings={"epochs": 1}),
+        Stage(
+            name="attention",
+            model=f"{STAGE_1}:masked",
+            options={"loss": "triplet"},
+            settings={"epochs": 2, "decay_epochs": []},
+        ),
+        Stage(name="fusion", freeze=FROZEN, settings={"epochs": 1, "decay_epochs": []}),
         Stage(name="all"),
     ),
 )

@@ -132,22 +132,23 @@ def _meet(images: _Tensors, captions: _Tensors, weights: _Tensors, form: Release
     bias = captions["bias"]
     vectors, probes = images["vectors"], captions["probes"]
     pairs, regions, _ = vectors.shape
-    tables = _mix(vectors, probes.flatten(1, 2).transpose(1, 2)).view(pairs, regions, bias.shape[1], -1)
-    products = tables[:, :, :, -1]
-    to_regions = (tables[:, :, :, 0] + bias[:, None]).softmax(2)
-    to_words = tables[:, :, :, -2].transpose(1, 2).softmax(2)
+    tables = _multiply(probes.flatten(1, 2), vectors).view(pairs, *probes.shape[1:3], regions)
+    products = tables[:, :, -1]
+    # a softmax over as few numbers in a row as words is slow, so those run over the middle dimension
+    to_regions = (tables[:, :, 0] + bias[:, :, None]).softmax(1).transpose(1, 2).contiguous()
+    to_words = tables[:, :, -2].softmax(2)
     if form.second:
         again = _mix(to_regions, captions["affinity"]) @ to_regions.transpose(1, 2)
         to_regions = again.softmax(2) @ to_regions
-        again = to_words @ images["affinity"] @ to_words.transpose(1, 2)
-        to_words = (again + bias[:, None]).softmax(2) @ to_words
+        turned = to_words @ images["affinity"].transpose(1, 2) @ to_words.transpose(1, 2)
+        to_words = (turned + bias[:, :, None]).softmax(1).transpose(1, 2) @ to_words
     if not form.gated:
         return _cosine(to_regions, to_words, products, images, captions, weights, form)
     own, sent, words = captions["own"], captions["sent"], probes[:, :, -1]
-    to_regions, gate = _gate(to_regions, products, words, captions.get("gram"))
+    to_regions, gate = _gate(to_regions, products.transpose(1, 2), words, captions.get("gram"))
     mixed = _mix(to_regions, sent, images["own"])
     image = _pool(_fuse(mixed, gate, vectors, weights.get("fuse_image_bias")), None, weights, "image")
-    to_words, gate = _gate(to_words, products.transpose(1, 2), vectors, images.get("gram"))
+    to_words, gate = _gate(to_words, products, vectors, images.get("gram"))
     mixed = _mix(to_words, images["sent"], own)
     text = _pool(_fuse(mixed, gate, words, weights.get("fuse_text_bias")), bias, weights, "text")
     return torch.cat((l2norm(image), l2norm(text)) if form.normalized else (image, text), 1)
@@ -159,6 +160,14 @@ def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
         return met
     hidden = torch.addmm(weights["hidden_bias"], met.flatten(0, -2), weights["hidden"]).relu_()
     return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1])
+
+
+def _multiply(probes: Float[Tensor, "N K D"], vectors: Float[Tensor, "P R D"]) -> Float[Tensor, "P K R"]:
+    """Return the inner products of each pair's probes and vectors; N may be 1."""
+    if len(probes) == len(vectors):
+        return probes @ vectors.transpose(1, 2)
+    table = probes[0] @ vectors.flatten(0, 1).T
+    return table.view(len(table), *vectors.shape[:2]).transpose(0, 1).contiguous()
 
 
 def _mix(
@@ -227,7 +236,7 @@ def _pool(
 def _share(
     hidden: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, heads: Float[Tensor, "D H"]
 ) -> Float[Tensor, "P 1 K"]:
-    logits = (hidden.flatten(0, 1) @ (heads * hidden.shape[2] ** -0.5)).view(*hidden.shape[:2], -1)
+    logits = functional.linear(hidden, heads.T) * hidden.shape[2] ** -0.5
     share: Tensor = (logits if bias is None else logits + bias[:, :, None]).softmax(1).mean(2)
     return share[:, None]
 
@@ -235,7 +244,7 @@ def _share(
 def _cosine(
     to_regions: Float[Tensor, "P R L"],
     to_words: Float[Tensor, "P L R"],
-    products: Float[Tensor, "P R L"],
+    products: Float[Tensor, "P L R"],
     images: _Tensors,
     captions: _Tensors,
     weights: _Tensors,
@@ -251,7 +260,7 @@ def _cosine(
     else:
         of_words = to_regions.mean(1, keepdim=True)
         of_regions = bias.softmax(1)[:, None] @ to_words
-    product = (of_regions @ products @ of_words.transpose(1, 2)).flatten()
+    product = (of_words @ products @ of_regions.transpose(1, 2)).flatten()
     squares = (
         _square(of_words, captions["probes"][:, :, -1], captions["gram"]),
         _square(of_regions, images["vectors"], images["gram"]),
