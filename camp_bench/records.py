@@ -44,6 +44,7 @@ __all__ = [
     "EvaluationRecord",
     "Measurement",
     "RunRecord",
+    "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
     "create_scores",
@@ -130,7 +131,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
     with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
-    on_plateau: the share of the steps whose loss is that, within 1 %.
+    on_plateau: the share of the steps whose loss is that, within 1 %. stage: of the training, "" where it has none.
     """
 
     epoch: int
@@ -143,6 +144,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
     train_seconds: float
     dev_seconds: float | None
     dev_rsum: float | None
+    stage: str = ""
 
     @property
     def collapsed(self) -> bool:
@@ -150,10 +152,20 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
+class StartedFrom(_Strict, frozen=True, kw_only=True):
+    """The run whose weights a model started from, and how many of its own tensors they filled."""
+
+    run_id: str
+    model: str
+    weights_sha256: str
+    tensors: int
+
+
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
     """How the weights came about. pairs_seen counts the (image, caption) positives that were shown.
 
-    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member.
+    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
+    training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
     """
 
@@ -163,6 +175,7 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]
+    started_from: StartedFrom | None = None
 
 
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
