@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
-    from camp_bench.ranking import rank_matrix
+    from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
     from camp_bench.throughput_records import Workload, read_throughput
@@ -30,6 +30,7 @@ __all__ = [
     "list_records",
     "measure_throughput",
     "open_dataset",
+    "rank_embeddings",
     "rank_matrix",
     "read_arrays",
     "read_experiment",
@@ -49,6 +50,7 @@ _HOMES = {
     "list_records": "records",
     "measure_throughput": "throughput",
     "open_dataset": "data",
+    "rank_embeddings": "ranking",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",

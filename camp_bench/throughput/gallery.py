@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import TokenizedSplit
-from camp_bench.evaluate import prepare_caption_tile, prepare_image_tile
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking import Ranks, TileGrid, build_grid, rank_tiles
 from camp_bench.throughput.counting import count_work
 from camp_bench.throughput.sampling import time_once
+from camp_bench.tiling import prepare_caption_tile, prepare_image_tile
 
 __all__ = ["Gallery", "Part", "build_gallery", "choose_part", "count_useful_flops"]
 

@@ -16,7 +16,6 @@ from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.devices import describe_device, explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.environment import collect_environment
 from camp_bench.errors import ConfigError
-from camp_bench.evaluate import prepare_caption_tile, prepare_image_tile
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.registry import build_model, find_variant
 from camp_bench.records import Measurement
@@ -36,6 +35,7 @@ from camp_bench.throughput.workload import (
     take_items,
 )
 from camp_bench.throughput_records import RANDOM, Baseline, ModelThroughput, ScalingPoint, ThroughputReport, Workload
+from camp_bench.tiling import prepare_caption_tile, prepare_image_tile
 
 __all__ = ["measure_throughput"]
 
