@@ -49,7 +49,10 @@ def gallery(model: PairModel, images: int, captions: int) -> Gallery:
         words[torch.arange(longest)[None, :] >= own[:, None]] = 0
         return model.prepare_captions(words, own)
 
-    return Gallery(model, grid, [*map(some_images, grid.image_tiles)], [*map(some_captions, grid.caption_tiles)], CPU)
+    size = model.settings.tile_images, model.settings.tile_captions
+    return Gallery(
+        model, grid, size, [*map(some_images, grid.image_tiles)], [*map(some_captions, grid.caption_tiles)], CPU
+    )
 
 
 def unit_vectors(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
@@ -58,7 +61,13 @@ def unit_vectors(shape: tuple[int, ...], generator: torch.Generator) -> torch.Te
 
 @pytest.mark.parametrize(
     ("name", "images", "captions"),
-    [("vsepp", 1000, 5000), ("scan:t2i-lse", 100, 500), ("scan:i2t-avg", 100, 500), ("camp", 16, 80)],
+    [
+        ("vsepp", 1000, 5000),
+        ("scan:t2i-lse", 100, 500),
+        ("scan:i2t-avg", 100, 500),
+        ("camp", 16, 80),
+        ("camp:gate_fusion_new", 16, 80),
+    ],
 )
 @torch.no_grad()
 def test_scoring(
