@@ -34,6 +34,7 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import OutputError, RecordError
 
 __all__ = [
+    "RECORD_NAME",
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
@@ -169,6 +170,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
+    transductive: the score of a pair depends on what else is in the gallery, so other test queries helped.
     """
 
     split: str
@@ -183,6 +185,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
+    transductive: bool = False
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
