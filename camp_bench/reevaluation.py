@@ -12,7 +12,7 @@ import msgspec
 import safetensors
 import safetensors.torch
 
-from camp_bench.config import check_seeds, require_text, resolve_settings
+from camp_bench.config import check_examples, check_seeds, require_text, resolve_settings
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
@@ -20,11 +20,13 @@ from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
+from camp_bench.examples import example_arrays
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -91,15 +93,21 @@ def evaluate_run(
     split: str = "test",
     protocol: str = "full",
     device: str = "auto",
+    examples: int = 0,
+    memory_budget: str | None = None,
+    adapt: bool = False,
+    save_scores: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
-    data: instead of the data it was trained on. The run's own vocabulary is used. The record keeps the config of the
-    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
-    or protocol that can't be used or don't fit each other.
+    data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
+    run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
+    what the model looks at. The record keeps the config of the training; what was evaluated stands in its `dataset` and
+    `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
+    check_examples(examples)
     place = resolve_device(device)
     environment = environment_of(place)
     run = open_run(folder)
@@ -120,10 +128,13 @@ def evaluate_run(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
     settings = parent.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
     words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
-    queries = f"queries_{split}.npz"
+    queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
@@ -131,7 +142,14 @@ def evaluate_run(
                 folds,
                 place,
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
+                on_scores=None if scores is None else scores.take,
             )
+        files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
+        if examples:
+            looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
+            files[looked] = write_arrays(home / looked, looked_at)
+        if scores is not None:
+            files[scores.name] = scores.finish()
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
@@ -143,9 +161,19 @@ def evaluate_run(
             environment=environment,
             dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
             vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
-            evaluations=(evaluation_record(found, of_split, prints, protocol, settings, queries=queries),),
+            evaluations=(
+                evaluation_record(
+                    found,
+                    of_split,
+                    prints,
+                    protocol,
+                    queries=queries,
+                    examples=looked if examples else None,
+                    scores=None if scores is None else scores.name,
+                ),
+            ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
-            files={queries: write_arrays(home / queries, query_arrays(found, of_split))},
+            files=files,
         )
         write_record(home, record)
     return results / run_id, record

@@ -24,6 +24,7 @@ from camp_bench.cli.export import export
 from camp_bench.cli.models import models
 from camp_bench.cli.published import published
 from camp_bench.cli.run import run
+from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
 
 __all__ = ["app", "main"]
@@ -40,6 +41,7 @@ app.command()(compare)
 app.command()(export)
 app.command()(models)
 app.command()(published)
+app.command()(throughput)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
-from camp_bench.errors import ConfigError, OutputError
+from camp_bench.errors import ConfigError
 
 __all__ = ["FILE_WIDTH", "NARROWEST", "names_of", "show", "whole_numbers", "write_text"]
 
@@ -57,17 +55,7 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
-    scratch = output.with_name(f".{output.name}.{secrets.token_hex(4)}")
-    try:
-        if output.is_dir():
-            raise IsADirectoryError(21, "is a folder")
-        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
-        scratch.replace(output)
-    except OSError as error:
-        raise OutputError(
-            f"{output}: can't be written ({error.strerror or error}); name another file with -o"
-        ) from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+    from camp_bench.throughput_records import write_output
+
+    write_output(output, text.encode("utf-8", "backslashreplace"))
     typer.echo(f"wrote {output}", err=True)

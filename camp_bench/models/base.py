@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import torch
@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from camp_bench.config import Settings
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["PairModel", "Prepared", "Shape", "Variant"]
+__all__ = ["CORES", "PairModel", "Prepared", "Shape", "Variant"]
+
+CORES = 16
+"""Cores that memory is reckoned for, whatever the machine has: tiles must not depend on it."""
 
 Prepared = dict[str, Tensor]
 """What scoring needs of a group of images or captions; the first dimension of every tensor counts the items."""
@@ -56,6 +59,8 @@ class PairModel(nn.Module, ABC):
     options_type: type[msgspec.Struct]
     hardest_negatives: bool = True
     """Whether training goes on to the hardest negatives once its warm-up is over."""
+    freezable: ClassVar[Mapping[str, tuple[str, ...]]] = {"encoders": ("image_encoder", "caption_encoder")}
+    """What a stage of a training can freeze: a name, and the modules that it means."""
     neutral_score: float = 0.0
     """The score that costs the least among those that are the same for every pair, where the loss has one."""
 
@@ -91,6 +96,15 @@ class PairModel(nn.Module, ABC):
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         """Return the score of every pair; only its order counts for retrieval."""
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        """Return about how much memory scoring a tile takes at most beside what was prepared.
+
+        words: of a caption, on average. Here: the scores and what ranking makes of them, and for one caption a core
+        four times what all images and the caption themselves take.
+        """
+        at_work = min(captions, CORES) * 4 * (regions + words) * self.settings.dim
+        return images * (8 * captions + 4 * at_work)
+
     @abstractmethod
     def score_plain(
         self, images: Float[Tensor, "I ..."], captions: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]
@@ -100,6 +114,23 @@ class PairModel(nn.Module, ABC):
     @abstractmethod
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         """Return the training loss of a batch of B positive pairs, which lie on the diagonal."""
+
+    def attend(self, image: Float[Tensor, "..."], words: Float[Tensor, "..."]) -> dict[str, Tensor]:  # noqa: ARG002 (for those that override it)
+        """Return what the model looks at in one encoded image with one encoded caption cut to its true length.
+
+        By name: `attention_words` (L, R), how each word weighs the regions, `attention_regions` (R, L) the reverse;
+        what else a model has, with a first dimension of words or regions as its name says. Empty where it has none.
+        """
+        return {}
+
+    @torch.no_grad()
+    def take_weights(self, weights: Mapping[str, Tensor]) -> int:
+        """Copy every tensor that has the name and shape of one of this model's; return how many there were."""
+        own = self.state_dict()
+        shared = [name for name, value in weights.items() if name in own and own[name].shape == value.shape]
+        for name in shared:
+            own[name].copy_(weights[name])
+        return len(shared)
 
     @torch.no_grad()
     def start_words_from(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N W"]) -> None:
