@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camp_bench.comparison import group_results
+    from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.data import open_dataset
     from camp_bench.errors import CampBenchError
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CampBenchError",
+    "CompareOptions",
+    "Comparison",
     "Experiment",
     "Workload",
     "__version__",
+    "compare",
     "group_results",
     "list_records",
     "measure_throughput",
@@ -44,8 +47,11 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CampBenchError": "errors",
+    "CompareOptions": "comparison",
+    "Comparison": "comparison",
     "Experiment": "config",
     "Workload": "throughput_records",
+    "compare": "comparison",
     "group_results": "comparison",
     "list_records": "records",
     "measure_throughput": "throughput",

@@ -35,6 +35,7 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import OutputError, RecordError
 
 __all__ = [
+    "RECORD_NAME",
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
@@ -186,6 +187,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
+    transductive: the score of a pair depends on what else is in the gallery, so other test queries helped.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
@@ -202,6 +204,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
+    transductive: bool = False
     examples: str | None = None
     memory_budget_bytes: int | None = None
     scores: str | None = None

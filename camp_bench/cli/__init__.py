@@ -18,8 +18,11 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.compare import compare
 from camp_bench.cli.evaluate import evaluate
+from camp_bench.cli.export import export
 from camp_bench.cli.models import models
+from camp_bench.cli.published import published
 from camp_bench.cli.run import run
 from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
@@ -34,7 +37,10 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(export)
 app.command()(models)
+app.command()(published)
 app.command()(throughput)
 
 
