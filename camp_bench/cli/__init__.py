@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.models import models
 from camp_bench.cli.run import run
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(evaluate)
 app.command()(models)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> bool:

@@ -7,7 +7,7 @@ import tokenize
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,19 @@ from numpy.lib import format as npy
 
 from camp_bench.errors import DataError
 
-__all__ = ["Header", "encode_header", "read_header", "read_rows"]
+__all__ = ["Header", "Readable", "encode_header", "read_header", "read_rows"]
 
 HEAD_BYTES = 16384
 """More than any header takes that numpy accepts: a length that the file announces is never believed."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """What is needed of a stream."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ class Header:
             )
 
 
-def read_header(stream: IO[bytes], where: object) -> Header:
+def read_header(stream: Readable, where: object) -> Header:
     """Read the header at the start of a stream, which is left some way behind it. DataError where there is none."""
     head = stream.read(HEAD_BYTES)
     start = io.BytesIO(head)
@@ -79,7 +88,7 @@ def encode_header(shape: tuple[int, ...], dtype: npt.DTypeLike) -> bytes:
 
 
 def read_rows(
-    stream: IO[bytes], header: Header, where: object, *, start: int, step: int
+    stream: Readable, header: Header, where: object, *, start: int, step: int
 ) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
     """Yield (first row, rows) from row `start` on, `step` rows at a time. DataError where the stream ends too soon."""
     stream.seek(header.offset + start * header.row_bytes)

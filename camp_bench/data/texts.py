@@ -18,6 +18,7 @@ from camp_bench.errors import DataError
 
 __all__ = [
     "BYTE_ORDER_MARK",
+    "PRINTED_BYTES",
     "find_caption_faults",
     "find_id_faults",
     "find_index_faults",
