@@ -20,6 +20,7 @@ import typer
 from camp_bench import __version__
 from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
+from camp_bench.cli.features import features
 from camp_bench.cli.models import models
 from camp_bench.cli.run import run
 from camp_bench.errors import CampBenchError
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(evaluate)
 app.command()(models)
+app.command()(features)
 app.add_typer(data, name="data")
 
 

@@ -101,3 +101,40 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
     finally:
         if (partial := partial_folder(dest)).exists():
             typer.echo(f"what is done is kept in {partial}; the same command goes on from there", err=True)
+
+
+@data.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
+) -> None:
+    """Check a dataset folder and list all that is wrong with it.
+
+    Shapes, dtypes, NaN, counts, encodings, duplicate captions and images, and images that two splits share by id
+    or by content. Exit code 2 where there are errors; warnings alone give 0.
+    """
+    from camp_bench.cli.counting import counted
+    from camp_bench.data.verification import verify_folder
+
+    with counted() as progress:
+        problems = list(verify_folder(folder, progress))
+    for problem in problems:
+        typer.echo(str(problem))
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
+    typer.echo(
+        f"{folder}: {errors or 'no'} error{'s' * (errors != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}"
+    )
+    if errors:
+        raise typer.Exit(2)
+
+
+@data.command()
+def info(
+    source: Annotated[str, typer.Argument(metavar="DATA", help="A dataset folder, or 'toy'.")],
+) -> None:
+    """Describe a dataset: sizes, lengths of captions, vocabulary."""
+    from camp_bench.cli.summary import print_summary
+    from camp_bench.data import open_dataset
+    from camp_bench.data.summary import summarize
+
+    print_summary(summarize(open_dataset(source, ())))

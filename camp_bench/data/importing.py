@@ -7,12 +7,12 @@ from pathlib import Path
 
 from camp_bench.data.bottom_up import import_bottom_up
 from camp_bench.data.caption_files import parse_caption_files, read_caption_files
-from camp_bench.data.captions import group_by_split
+from camp_bench.data.captions import CaptionedImage, group_by_split
 from camp_bench.data.scan_release import import_scan
 from camp_bench.data.staging import Progress, file_identity, require_new
 from camp_bench.errors import ConfigError, DataError
 
-__all__ = ["import_dataset"]
+__all__ = ["import_dataset", "read_captions_by_split"]
 
 
 def import_dataset(
@@ -56,20 +56,31 @@ def import_dataset(
         raise ConfigError(
             f"{source}: has features alone; name the file with captions and splits: --captions dataset_coco.json"
         )
-    files = parse_caption_files(captions)
-    images = group_by_split(read_caption_files(files), splits, max_captions)
-    plan = {f"{split or 'captions'} {file.name}": file_identity(file) for split, file in files}
+    plan, images = read_captions_by_split(captions, splits, max_captions)
     return import_bottom_up(
         sources,
         dest,
         images,
-        captions_plan=plan | {"splits": ",".join(images), "max_captions": str(max_captions)},
+        captions_plan=plan,
         boxes=boxes,
         repeat_boxes=repeat_boxes,
         dtype=dtype or "float32",
         restart=restart,
         progress=progress,
     )
+
+
+def read_captions_by_split(
+    captions: Sequence[str], splits: Sequence[str] | None, max_captions: int | None
+) -> tuple[dict[str, str], dict[str, list[CaptionedImage]]]:
+    """Return what identifies the caption files and choices, and the images of each split.
+
+    captions: `FILE` or `SPLIT=FILE`. Raises DataError where they can't be read and ConfigError for a wrong option.
+    """
+    files = parse_caption_files(captions)
+    images = group_by_split(read_caption_files(files), splits, max_captions)
+    plan = {f"captions {split or ''}".strip() + f" {file.name}": file_identity(file) for split, file in files}
+    return plan | {"splits": ",".join(images), "max_captions": str(max_captions)}, images
 
 
 def _is_zip(file: Path) -> bool:

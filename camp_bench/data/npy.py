@@ -89,7 +89,7 @@ def encode_header(shape: tuple[int, ...], dtype: npt.DTypeLike) -> bytes:
 
 def read_rows(
     stream: Readable, header: Header, where: object, *, start: int, step: int
-) -> Iterator[tuple[int, npt.NDArray[np.generic]]]:
+) -> Iterator[tuple[int, npt.NDArray[np.floating]]]:
     """Yield (first row, rows) from row `start` on, `step` rows at a time. DataError where the stream ends too soon."""
     stream.seek(header.offset + start * header.row_bytes)
     for first in range(start, header.shape[0], step):
@@ -98,4 +98,5 @@ def read_rows(
         if len(content) != rows * header.row_bytes:
             got = first + len(content) // header.row_bytes
             raise DataError(f"{where}: ends after {got} of {header.shape[0]} rows; expected all; get the file again")
-        yield first, np.frombuffer(content, header.dtype).reshape(rows, *header.shape[1:])
+        chunk: npt.NDArray[np.floating] = np.frombuffer(content, header.dtype)
+        yield first, chunk.reshape(rows, *header.shape[1:])

@@ -166,7 +166,7 @@ def _copy(files: _Files, split: _Split, staging: Staging, dtype: str, progress: 
         return
     with files.open(ims) as stream:
         for row, chunk in read_rows(stream, split.header, where, start=begin * split.every, step=step):
-            rows = np.asarray(chunk).reshape(len(chunk), regions, size)
+            rows = chunk.reshape(len(chunk), regions, size)
             starts = np.arange(0, len(rows), split.every, dtype=np.int64)
             if split.every > 1 and (differs := differing_group(rows, starts)) is not None:
                 raise DataError(f"{where}: {differing_rows(split.header.shape[0], row + differs, ims)}")

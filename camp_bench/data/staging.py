@@ -17,6 +17,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -24,7 +25,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench import __version__
 from camp_bench.data.npy import encode_header
 from camp_bench.errors import DataError, OutputError
 
@@ -123,7 +123,7 @@ class Staging:
             file.stream.close()
             if not file.done.all():
                 _copy_rows(data / f"{split}_ims.npy", file)
-        made = {"camp_bench": __version__, "made_from": self._plan, **(facts or {})}
+        made = {"camp_bench": metadata.version("camp-bench"), "made_from": self._plan, **(facts or {})}
         for name, text in {**texts, SOURCE_NAME: json.dumps(made, indent=2) + "\n"}.items():
             (data / name).write_text(text, encoding="utf-8", newline="\n")
         for entry in data.iterdir():
