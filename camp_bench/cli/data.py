@@ -86,7 +86,7 @@ def parse_names(text: str | None) -> list[str] | None:
 def print_shapes(dest: Path, shapes: dict[str, tuple[int, int, int]]) -> None:
     """Print what a new dataset folder holds."""
     for split, (n_images, regions, size) in shapes.items():
-        typer.echo(f"{split}: {n_images:,} images of {regions} regions of {size:,} numbers")
+        typer.echo(f"{split}: {n_images:,} image{'s' * (n_images > 1)}, {regions} regions of {size:,} numbers each")
     typer.echo(f"{dest} is ready; check it with: camp-bench data verify {dest}")
 
 

@@ -49,9 +49,9 @@ def _split_table(splits: Sequence[SplitSummary]) -> Table:
         "feature size": lambda split: f"{split.feature_size:,}",
         "dtype": lambda split: split.dtype,
         "MB of features": lambda split: f"{split.feature_bytes / 1e6:,.1f}",
-        "words: fewest": lambda split: str(split.length_at(0)),
+        "words: fewest": lambda split: str(split.length_at(0.0)),
         "words: median": lambda split: str(split.length_at(0.5)),
-        "words: most": lambda split: str(split.length_at(1)),
+        "words: most": lambda split: str(split.length_at(1.0)),
         "unknown words": lambda split: "–" if split.unknown_share is None else f"{split.unknown_share:.1%}",
     }
     for label, text in lines.items():

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 from camp_bench.errors import DataError
 
 __all__ = ["get", "stream_items"]
+
+MAX_DEPTH = 1000
+"""Of brackets: for each level ijson keeps the path that leads there, so a deep file of 100 KB would take gigabytes."""
+
+STEP = np.zeros(256, dtype=np.int8)
+STEP[[ord("["), ord("{")]], STEP[[ord("]"), ord("}")]] = 1, -1
 
 
 def stream_items(file: Path, array: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -21,7 +29,7 @@ def stream_items(file: Path, array: str) -> Iterator[tuple[str, dict[str, Any]]]
     number = -1
     try:
         with file.open("rb") as stream:
-            for number, item in enumerate(ijson.items(stream, f"{array}.item", use_float=True)):
+            for number, item in enumerate(ijson.items(_Shallow(stream, file), f"{array}.item", use_float=True)):
                 where = f"{array}[{number}]"
                 if not isinstance(item, dict):
                     raise DataError(f"{file}: {where} is {item!r:.60}; expected an object; get the file again")
@@ -33,6 +41,22 @@ def stream_items(file: Path, array: str) -> Iterator[tuple[str, dict[str, Any]]]
         raise DataError(
             f"{file}: isn't whole JSON, {after}: {_reason(error)}; expected a JSON file; get the file again"
         ) from None
+
+
+class _Shallow:
+    """A stream that refuses deep nesting. Brackets in texts count as well: real files have few, and mostly in pairs."""
+
+    def __init__(self, stream: IO[bytes], file: Path) -> None:
+        self._stream, self._file, self._depth = stream, file, 0
+
+    def read(self, size: int) -> bytes:
+        content = self._stream.read(size)
+        depths = self._depth + np.cumsum(STEP[np.frombuffer(content, np.uint8)], dtype=np.int64)
+        if len(depths):
+            if depths.max() > MAX_DEPTH:
+                raise DataError(f"{self._file}: is nested more than {MAX_DEPTH} deep; expected a list of images")
+            self._depth = int(depths[-1])
+        return content
 
 
 def get(item: dict[str, Any], name: str, where: str) -> Any:

@@ -210,7 +210,7 @@ def _find_pictures(
 def _told(bad: Sequence[tuple[str, str]]) -> str:
     shown = "; ".join(f"{name} ({reason})" for name, reason in bad[:SHOWN_NAMES])
     more = f" and {len(bad) - SHOWN_NAMES} more" if len(bad) > SHOWN_NAMES else ""
-    return f"{len(bad)} pictures can't be used: {shown}{more}"
+    return f"{len(bad)} of the pictures can't be used: {shown}{more}"
 
 
 @contextmanager
@@ -272,7 +272,7 @@ def _extract(task: _Task) -> _Result:
     try:
         picture = _open_picture(path)
     except Exception as error:  # noqa: BLE001 (a broken picture can make a decoder raise anything)
-        reason = " ".join(str(error).replace(path, "").split()) or type(error).__name__
+        reason = " ".join(str(error).replace(f" {path!r}", "").split()) or type(error).__name__
         return split, row, reason[:100]
     try:
         features = np.asarray(_extractor(picture))

@@ -204,14 +204,14 @@ def _damage_named(where: object) -> Iterator[None]:
 class _Stream:
     """A stream whose faults are told as the user's."""
 
-    stream: IO[bytes]
+    stream: Readable
     where: str
 
     def read(self, size: int, /) -> bytes:
         with _damage_named(self.where):
             return self.stream.read(size)
 
-    def seek(self, offset: int, /) -> int:
+    def seek(self, offset: int, /) -> object:
         with _damage_named(self.where):
             return self.stream.seek(offset)
 

@@ -147,8 +147,8 @@ def _check_captions(caps: str, captions: Sequence[str]) -> Iterator[Problem]:
         yield Problem(
             "warning",
             caps,
-            f"{len(odd):,} captions seem to have been read in a wrong encoding, the first is line {odd[0]}, "
-            f"{captions[odd[0] - 1][:40]!r}",
+            f"{_count(odd, 'caption seems', 'captions seem')} to have been read in a wrong encoding, the first is line "
+            f"{odd[0]}, {captions[odd[0] - 1][:40]!r}",
         )
 
 
@@ -187,7 +187,9 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
     if differing:
         yield Problem("error", ims, differing_rows(rows, differing[0], ims))
     if empty:
-        yield Problem("warning", ims, f"{len(empty):,} images are all zeros, the first is row {empty[0]}")
+        yield Problem(
+            "warning", ims, f"{_count(empty, 'image is', 'images are')} all zeros, the first is row {empty[0]}"
+        )
     place: dict[bytes, int] = {}
     again = [(n, key) for n, key in enumerate(found.hashes) if place.setdefault(key, n) != n]
     if again:
@@ -195,8 +197,8 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
         yield Problem(
             "warning",
             ims,
-            f"{len(again):,} images have the features of an earlier one, the first is image {number}, that of "
-            f"{place[key]}",
+            f"{_count(again, 'image has', 'images have')} the features of an earlier one, the first is "
+            f"image {number}, that of {place[key]}",
         )
 
 
@@ -218,13 +220,12 @@ def _check_sizes(splits: Sequence[_Found]) -> Iterator[Problem]:
 
 def _check_shared(one: _Found, other: _Found) -> Iterator[Problem]:
     """Look for images of one split in another one, by id and by content."""
-    names = f"{one.name}, {other.name}"
     if shared := sorted(set(one.ids) & set(other.ids)):
         yield Problem(
             "error",
             f"{one.name}_ids.txt, {other.name}_ids.txt",
-            f"{len(shared):,} images are in both, the first is {shared[0]!r}; expected every image in one split; "
-            f"remove them from one",
+            f"{_count(shared, 'image is', 'images are')} in both, the first is {shared[0]!r}; "
+            f"expected every image in one split; remove them from one",
         )
     place = {key: number for number, key in reversed(list(enumerate(one.hashes)))}
     same = [(place[key], number) for number, key in enumerate(other.hashes) if key in place]
@@ -232,10 +233,14 @@ def _check_shared(one: _Found, other: _Found) -> Iterator[Problem]:
         mine, its = same[0]
         yield Problem(
             "warning",
-            names,
-            f"{len(same):,} images of {other.name} have the very features of one of {one.name}, the first is image "
+            f"{other.name}_ims.npy",
+            f"{_count(same, 'image has', 'images have')} the very features of one of {one.name}, the first is image "
             f"{its}{_named(other, its)}, that of image {mine}{_named(one, mine)}",
         )
+
+
+def _count(found: Sequence[object], one: str, many: str) -> str:
+    return f"{len(found):,} {one if len(found) == 1 else many}"
 
 
 def _named(found: _Found, image: int) -> str:
