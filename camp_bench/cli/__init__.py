@@ -19,8 +19,10 @@ import typer
 
 from camp_bench import __version__
 from camp_bench.cli.compare import compare
+from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.export import export
+from camp_bench.cli.features import features
 from camp_bench.cli.models import models
 from camp_bench.cli.published import published
 from camp_bench.cli.run import run
@@ -42,6 +44,8 @@ app.command()(export)
 app.command()(models)
 app.command()(published)
 app.command()(throughput)
+app.command()(features)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> bool:
