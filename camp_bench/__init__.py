@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from camp_bench.comparison import group_results
     from camp_bench.config import Experiment, read_experiment
+    from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
@@ -23,6 +24,7 @@ __all__ = [
     "CampBenchError",
     "Experiment",
     "__version__",
+    "convert_checkpoint",
     "group_results",
     "list_records",
     "open_dataset",
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CampBenchError": "errors",
     "Experiment": "config",
+    "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
     "open_dataset": "data",

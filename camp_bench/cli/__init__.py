@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.convert import convert
 from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.models import models
 from camp_bench.cli.run import run
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
+app.command()(convert)
 app.command()(models)
 
 
