@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
-    from camp_bench.ranking import rank_matrix
+    from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
+    from camp_bench.throughput import measure_throughput
+    from camp_bench.throughput_records import Workload, read_throughput
 
 __all__ = [
     "CampBenchError",
     "Experiment",
+    "Workload",
     "__version__",
     "convert_checkpoint",
     "group_results",
     "list_records",
+    "measure_throughput",
     "open_dataset",
+    "rank_embeddings",
     "rank_matrix",
     "read_arrays",
     "read_experiment",
     "read_record",
+    "read_throughput",
     "retrieval_metrics",
     "run_experiment",
 ]
@@ -41,14 +47,18 @@ __version__ = "0.1.0"
 _HOMES = {
     "CampBenchError": "errors",
     "Experiment": "config",
+    "Workload": "throughput_records",
     "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
+    "measure_throughput": "throughput",
     "open_dataset": "data",
+    "rank_embeddings": "ranking",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",
     "read_record": "records",
+    "read_throughput": "throughput_records",
     "retrieval_metrics": "metrics",
     "run_experiment": "experiment",
 }

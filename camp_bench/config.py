@@ -31,7 +31,9 @@ __all__ = [
     "check_seeds",
     "dump_experiment",
     "explain_invalid",
+    "format_bytes",
     "override_experiment",
+    "parse_bytes",
     "parse_experiment",
     "parse_models",
     "parse_seeds",
@@ -65,7 +67,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     learning rate is divided by 10. clip_norm: largest gradient norm (0: no clipping). margin: of the triplet losses.
     min_count: how often a word must occur to be in the vocabulary. max_words: captions are cut to this many tokens.
     validate_every: epochs between two validations on dev (the last epoch is always validated).
-    tile_images, tile_captions: the grid in which scores are computed; float scores depend on it in their last bits.
+    tile_images, tile_captions: the largest tile in which scores are computed; float scores depend on it in their last
+    bits. memory_budget: of scoring, such as 1GB, beside features and weights; where a tile takes too much of it, it is
+    made smaller. It is a setting and no measurement, so tiles never depend on what happens to be free. adapt: where
+    memory runs out nevertheless, score again with half the budget instead of giving up.
     """
 
     dim: int
@@ -86,6 +91,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     validate_every: int
     tile_images: int
     tile_captions: int
+    memory_budget: str = "1GB"
+    adapt: bool = False
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        return parse_bytes(self.memory_budget)
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -113,6 +124,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     word_vectors: a file that the words start from, or "" for none. threads: of the CPU, 0 for as many as torch chooses.
     examples: how many test captions to keep with what the model looks at.
+    save_scores: whether the score matrix of test is kept beside each record.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -128,6 +140,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     threads: int = 0
     results: str = "results"
     examples: int = 0
+    save_scores: bool = False
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}
 
@@ -157,8 +170,26 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     _require("learning_rate", rate, f"a number above 0, {MAX_NUMBER:.0f} or less", 0 < rate <= MAX_NUMBER)
     _require("batch_size", batch, "2 or more (a batch needs negatives)", batch >= 2)
     _require("batch_size", batch, f"{MAX_WHOLE} or less", batch <= MAX_WHOLE)
+    parse_bytes(settings.memory_budget)
     _require("decay_epochs", settings.decay_epochs, "rising epochs of 1 or more", _rising(settings.decay_epochs))
     return settings
+
+
+def parse_bytes(text: str) -> int:
+    """Read an amount of memory such as 512MB, 1.5GB or 1GiB into bytes; ConfigError for anything else."""
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(i?)B\s*", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise ConfigError(f"memory_budget: got '{text}', expected an amount of memory such as 512MB, 1.5GB or 1GiB")
+    unit = 1024 if found[3] else 1000
+    return int(float(found[1]) * unit ** " KMGT".index(found[2].upper() or " "))
+
+
+def format_bytes(amount: int) -> str:
+    """Return an amount of memory as `parse_bytes` reads it, exactly: 250MB, or 999B."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if amount >= size and amount % size == 0:
+            return f"{amount // size}{unit}"
+    return f"{amount}B"
 
 
 def resolve_preset(experiment: Experiment) -> str:

@@ -173,9 +173,9 @@ def evaluate_checkpoints(
 ) -> Iterator[tuple[Path, RunRecord]]:
     """Evaluate checkpoints on the test split; yields the folder and record of each, weights and vocabulary included.
 
-    experiment: says protocol, device, threads, examples and results; of its data and models nothing is used. data:
-    instead of the folder that a checkpoint's options name. All files are read before the first is evaluated. Raises
-    as `open_checkpoint` and `evaluate_run` do.
+    experiment: says protocol, device, threads, results, memory_budget, adapt and what to keep; of its data and models
+    nothing is used. data: instead of the folder that a checkpoint's options name. All files are read before the first
+    is evaluated. Raises as `open_checkpoint` and `evaluate_run` do.
     """
     check_experiment(experiment)
     results = user_path(experiment.results)
@@ -195,6 +195,9 @@ def evaluate_checkpoints(
             protocol=experiment.protocol,
             device=experiment.device,
             examples=experiment.examples,
+            memory_budget=experiment.settings.get("memory_budget"),
+            adapt=experiment.settings.get("adapt", False),
+            save_scores=experiment.save_scores,
             command=command,
         )
 

@@ -34,6 +34,7 @@ from camp_bench.planning import RunPlan, plan_runs
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -52,6 +53,7 @@ from camp_bench.records import (
     write_file,
     write_record,
 )
+from camp_bench.tiling import tile_size
 from camp_bench.train import train
 
 __all__ = ["run_experiment"]
@@ -63,13 +65,11 @@ QUERIES, EXAMPLES = "queries_test.npz", "examples_test.npz"
 class _Material:
     """What all runs of an experiment share.
 
-    fingerprints: of each split that is evaluated. examples: how many to keep.
+    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep.
     """
 
-    def __init__(
-        self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], examples: int
-    ) -> None:
-        self.corpus, self.fingerprints, self.command, self.examples = corpus, prints, command, examples
+    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], asked: Experiment):
+        self.corpus, self.fingerprints, self.command, self.asked = corpus, prints, command, asked
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
@@ -105,7 +105,7 @@ def run_experiment(
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
         corpus.tokens(split)
-    material = _Material(corpus, prints, tuple(command), experiment.examples)
+    material = _Material(corpus, prints, tuple(command), experiment)
     for plan in plans:  # what can be wrong with a vocabulary or its vectors shows before the first run
         material.word_vectors(plan.config)
     for number, plan in enumerate(plans, start=1):
@@ -134,6 +134,9 @@ def _run(
         model.start_words_from(torch.from_numpy(vectors.rows), torch.from_numpy(vectors.vectors))
     model.to(device)
     peak_device_bytes(device)  # so that what earlier runs took is not this one's
+    for name in SPLITS[1:]:  # a budget that holds no pair shows before the training
+        tile_size(model, splits[name].split, splits[name].token_ids, config.settings.memory_budget_bytes)
+    scores = ScoreFile(folder, splits["test"].split) if material.asked.save_scores else None
     with strict_numerics(device), nondeterminism() as reasons:
         trained = train(
             model,
@@ -150,6 +153,7 @@ def _run(
             folds_of(splits["test"].split, config.protocol),
             device,
             on_tile=lambda done, total: reporter.on_tile("test", done, total),
+            on_scores=None if scores is None else scores.take,
         )
     if device.type == "mps":
         reasons.append("the mps device has no deterministic mode")
@@ -158,19 +162,21 @@ def _run(
         VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),
         QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
     }
-    if material.examples:
-        looked_at = example_arrays(model, splits["test"], vocabulary, test.ranks.t2i, material.examples, device)
+    if material.asked.examples:
+        looked_at = example_arrays(model, splits["test"], vocabulary, test.ranks.t2i, material.asked.examples, device)
         files[EXAMPLES] = write_arrays(folder / EXAMPLES, looked_at)
+    if scores is not None:
+        files[scores.name] = scores.finish()
     evaluations = (
-        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full", config.settings),
+        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full"),
         evaluation_record(
             test,
             splits["test"].split,
             material.fingerprints["test"],
             config.protocol,
-            config.settings,
             queries=QUERIES,
-            examples=EXAMPLES if material.examples else None,
+            examples=EXAMPLES if material.asked.examples else None,
+            scores=None if scores is None else scores.name,
         ),
     )
     record = RunRecord(

@@ -47,6 +47,8 @@ __all__ = [
     "RunRecord",
     "TrainingRecord",
     "VocabularyFacts",
+    "create_scores",
+    "file_sha256",
     "list_records",
     "new_folder",
     "new_run_folder",
@@ -191,8 +193,10 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
+    tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
     split: str
@@ -208,6 +212,8 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: dict[str, float]
     queries: str | None
     examples: str | None = None
+    memory_budget_bytes: int | None = None
+    scores: str | None = None
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
@@ -321,6 +327,26 @@ def write_file(path: Path, data: bytes) -> str:
     except OSError as error:
         raise _unwritable(path.parent.parent, error) from None  # the run's own folder vanishes
     return hashlib.sha256(data).hexdigest()
+
+
+def create_scores(path: Path, images: int, captions: int) -> npt.NDArray[np.float32]:
+    """Make a memory-mapped .npy of NaN for scores, its room on the disk taken; OutputError where there is none."""
+    try:
+        matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(images, captions))
+        if hasattr(os, "posix_fallocate"):  # a full disk would end the process when a page is written
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise _unwritable(path.parent.parent, error) from None
+    for row in matrix:
+        row.fill(np.nan)
+    return matrix
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file that may be larger than memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -26,6 +26,7 @@ from camp_bench.models.registry import build_model, find_variant, resolve_option
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -98,15 +99,18 @@ def evaluate_run(
     protocol: str = "full",
     device: str = "auto",
     examples: int = 0,
+    memory_budget: str | None = None,
+    adapt: bool = False,
+    save_scores: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
     run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
-    data: instead of the data it was trained on. The run's own vocabulary is used. examples: how many captions to keep
-    with what the model looks at. The record keeps the config of the training; what was evaluated stands in its
-    `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or
-    don't fit each other.
+    data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
+    run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
+    what the model looks at. The record keeps the config of the training; what was evaluated stands in its `dataset` and
+    `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
@@ -131,10 +135,13 @@ def evaluate_run(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
     settings = parent.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
     words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
@@ -142,12 +149,15 @@ def evaluate_run(
                 folds,
                 place,
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
+                on_scores=None if scores is None else scores.take,
             )
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
+        if scores is not None:
+            files[scores.name] = scores.finish()
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
@@ -165,9 +175,9 @@ def evaluate_run(
                     of_split,
                     prints,
                     protocol,
-                    settings,
                     queries=queries,
                     examples=looked if examples else None,
+                    scores=None if scores is None else scores.name,
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),

@@ -22,6 +22,7 @@ from camp_bench.cli.convert import convert
 from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.models import models
 from camp_bench.cli.run import run
+from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ app.command()(run)
 app.command()(evaluate)
 app.command()(convert)
 app.command()(models)
+app.command()(throughput)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -19,6 +19,13 @@ def evaluate(
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB.  [default: the run's own]")
+    ] = None,
+    adapt: Annotated[bool, typer.Option("--adapt", help="Halve the budget where memory runs out, and go on.")] = False,
+    save_scores: Annotated[
+        bool, typer.Option("--save-scores", help="Keep the score matrix beside the record.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -45,6 +52,9 @@ def evaluate(
             protocol=protocol,
             device=device,
             examples=examples,
+            memory_budget=memory_budget,
+            adapt=adapt,
+            save_scores=save_scores,
             command=command_line(),
         )
     print_results([finished], split)

@@ -64,6 +64,15 @@ def run(
     vocab: Annotated[
         list[str] | None, typer.Option(metavar="FILE", help="The checkpoint's vocabulary, .json or .pkl.")
     ] = None,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB; tiles are cut to it.  [default: 1GB]")
+    ] = None,
+    adapt: Annotated[
+        bool | None, typer.Option("--adapt", help="Halve the budget where memory runs out, and go on.")
+    ] = None,
+    save_scores: Annotated[
+        bool | None, typer.Option("--save-scores", help="Keep test's score matrix beside each record.")
+    ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
@@ -92,12 +101,15 @@ def run(
         "word_vectors": word_vectors,
         "results": results,
         "examples": examples,
+        "save_scores": save_scores,
     }
     settings = {
         "epochs": epochs,
         "batch_size": batch_size,
         "warmup_epochs": warmup_epochs,
         "learning_rate": learning_rate,
+        "memory_budget": memory_budget,
+        "adapt": adapt,
     }
     given = {name: value for name, value in whole.items() if value is not None}
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -126,12 +138,26 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
     return override_experiment(base, whole, settings)
 
 
+OF_EVALUATION = (
+    "data",
+    "protocol",
+    "device",
+    "threads",
+    "results",
+    "examples",
+    "memory_budget",
+    "adapt",
+    "save_scores",
+)
+"""The options that a checkpoint alone has a use for."""
+
+
 def _refuse_training_options(given: Iterable[str]) -> None:
     """Raise ConfigError where an option is given that evaluating a checkpoint has no use for."""
     from camp_bench.errors import ConfigError
 
     for name in given:
-        if name not in ("data", "protocol", "device", "threads", "results", "examples"):
+        if name not in OF_EVALUATION:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option}: of no use with --checkpoint alone; leave it out, or train --models as well")
 

@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from camp_bench.config import Settings
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["PairModel", "Prepared", "Shape", "Variant"]
+__all__ = ["CORES", "PairModel", "Prepared", "Shape", "Variant"]
+
+CORES = 16
+"""Cores that memory is reckoned for, whatever the machine has: tiles must not depend on it."""
 
 Prepared = dict[str, Tensor]
 """What scoring needs of a group of images or captions; the first dimension of every tensor counts the items."""
@@ -90,6 +93,15 @@ class PairModel(nn.Module, ABC):
     @abstractmethod
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         """Return the score of every pair; only its order counts for retrieval."""
+
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        """Return about how much memory scoring a tile takes at most beside what was prepared.
+
+        words: of a caption, on average. Here: the scores and what ranking makes of them, and for one caption a core
+        four times what all images and the caption themselves take.
+        """
+        at_work = min(captions, CORES) * 4 * (regions + words) * self.settings.dim
+        return images * (8 * captions + 4 * at_work)
 
     @abstractmethod
     def score_plain(

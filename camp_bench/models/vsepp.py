@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
@@ -69,6 +70,9 @@ class Vsepp(PairModel):
             return order_tile(images["vectors"], captions["vectors"])
         return images["vectors"] @ captions["vectors"].T
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:  # noqa: ARG002 (of the protocol)
+        return 8 * images * captions  # the scores, and what ranking makes of them
+
     def score_plain(
         self,
         images: Float[Tensor, "I D"],
@@ -77,7 +81,7 @@ class Vsepp(PairModel):
     ) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_plain(images, captions)
-        return (images[:, None] * captions[None]).sum(2)
+        return torch.stack([images @ caption for caption in captions], 1)
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
