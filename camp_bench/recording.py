@@ -25,6 +25,7 @@ from camp_bench.records import (
     EvaluationRecord,
     Measurement,
     RunRecord,
+    StartedFrom,
     TrainingRecord,
     VocabularyFacts,
     create_scores,
@@ -171,7 +172,7 @@ def vocabulary_facts(
     )
 
 
-def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
+def training_record(trained: Trained, *, parameters: int, started_from: StartedFrom | None = None) -> TrainingRecord:
     """Return the story of the training; `parameters` counts the model's numbers."""
     each = len(trained.epochs) // len(trained.best_epochs)  # epochs of a member
     return TrainingRecord(
@@ -181,6 +182,7 @@ def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
         parameters=parameters,
         collapsed=any(log.collapsed for log in trained.epochs[each - 1 :: each]),
         epochs=trained.epochs,
+        started_from=started_from,
     )
 
 

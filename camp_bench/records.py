@@ -45,6 +45,7 @@ __all__ = [
     "EvaluationRecord",
     "Measurement",
     "RunRecord",
+    "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
     "create_scores",
@@ -132,7 +133,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
     with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
-    on_plateau: the share of the steps whose loss is that, within 1 %.
+    on_plateau: the share of the steps whose loss is that, within 1 %. stage: of the training, "" where it has none.
     """
 
     epoch: int
@@ -145,6 +146,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
     train_seconds: float
     dev_seconds: float | None
     dev_rsum: float | None
+    stage: str = ""
 
     @property
     def collapsed(self) -> bool:
@@ -169,10 +171,20 @@ class CheckpointFacts(_Strict, frozen=True, kw_only=True):
     options: dict[str, bool | int | float | str | None]
 
 
+class StartedFrom(_Strict, frozen=True, kw_only=True):
+    """The run whose weights a model started from, and how many of its own tensors they filled."""
+
+    run_id: str
+    model: str
+    weights_sha256: str
+    tensors: int
+
+
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
     """How the weights came about. pairs_seen counts the (image, caption) positives that were shown.
 
-    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member.
+    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
+    training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
     checkpoint: where they were trained by another program. Then all that the file doesn't tell is 0, empty or false,
     the run's seed and its dataset's train fingerprint included.
@@ -185,6 +197,7 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     collapsed: bool
     epochs: tuple[EpochLog, ...]
     checkpoint: CheckpointFacts | None = None
+    started_from: StartedFrom | None = None
 
 
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):

@@ -73,6 +73,9 @@ def run(
     save_scores: Annotated[
         bool | None, typer.Option("--save-scores", help="Keep test's score matrix beside each record.")
     ] = None,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run of the same family.")
+    ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
@@ -99,6 +102,7 @@ def run(
         "threads": threads,
         "vocab_from": vocab_from,
         "word_vectors": word_vectors,
+        "init_from": init_from,
         "results": results,
         "examples": examples,
         "save_scores": save_scores,

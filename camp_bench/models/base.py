@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import torch
@@ -59,6 +59,8 @@ class PairModel(nn.Module, ABC):
     options_type: type[msgspec.Struct]
     hardest_negatives: bool = True
     """Whether training goes on to the hardest negatives once its warm-up is over."""
+    freezable: ClassVar[Mapping[str, tuple[str, ...]]] = {"encoders": ("image_encoder", "caption_encoder")}
+    """What a stage of a training can freeze: a name, and the modules that it means."""
     neutral_score: float = 0.0
     """The score that costs the least among those that are the same for every pair, where the loss has one."""
 
@@ -120,6 +122,15 @@ class PairModel(nn.Module, ABC):
         what else a model has, with a first dimension of words or regions as its name says. Empty where it has none.
         """
         return {}
+
+    @torch.no_grad()
+    def take_weights(self, weights: Mapping[str, Tensor]) -> int:
+        """Copy every tensor that has the name and shape of one of this model's; return how many there were."""
+        own = self.state_dict()
+        shared = [name for name, value in weights.items() if name in own and own[name].shape == value.shape]
+        for name in shared:
+            own[name].copy_(weights[name])
+        return len(shared)
 
     @torch.no_grad()
     def start_words_from(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N W"]) -> None:
