@@ -75,7 +75,7 @@ def parse_checkpoints(checkpoints: Sequence[str], vocabularies: Sequence[str]) -
 
 
 def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> FinishedRun:
-    """Read a checkpoint of VSE++ or SCAN with its vocabulary; nothing that the files hold is run.
+    """Read a checkpoint of VSE++, SCAN or CAMP with its vocabulary; nothing that the files hold is run.
 
     The record says what the file tells of the training; what it doesn't tell is 0, empty or false there. Raises
     CheckpointError for files that can't be used, don't belong together or are of another model than `source.model`.

@@ -96,14 +96,38 @@ def save2(content: Any, path: Path) -> None:
             file.write(struct.pack("<q", tensor.numel()) + tensor.contiguous().numpy().tobytes())
 
 
+CAMP_MEASURES = ("cross_attention", "cross_attention_new", "gate_fusion", "gate_fusion_new")
+
+
+def camp_layers(measure: str, dim: int, is_sum: bool) -> dict[str, tuple[int, ...]]:
+    """Return the sizes of CAMP's scorer by name."""
+    new, gated = measure.endswith("_new"), measure.startswith("gate")
+    words = ["img_key", "txt_key"]
+    if new:
+        words += ["img_query", "txt_query", *(f"weighted_{s}_{k}" for s in ("img", "txt") for k in ("key", "query"))]
+    sizes: dict[str, tuple[int, ...]] = {f"{word}_fc.weight": (dim, dim) for word in words}
+    if gated:
+        for name in ("fc_1.0", "fc_2.0"):
+            sizes[f"{name}.weight"] = (dim, dim if is_sum else 2 * dim)
+            if not new:
+                sizes[f"{name}.bias"] = (dim,)
+        sizes |= {"fc_out.0.weight": (dim, 2 * dim), "fc_out.0.bias": (dim,)}
+        sizes |= {"fc_out.2.weight": (1, dim), "fc_out.2.bias": (1,)}
+    if measure != "cross_attention_new":
+        for name in ("reduce_1", "reduce_2"):
+            sizes |= {f"{name}.fc1.weight": (dim, dim), f"{name}.fc1.bias": (dim,)}
+            sizes |= {f"{name}.fc2.weight": (4, dim), f"{name}.fc2.bias": (4,)}
+    return sizes
+
+
 class VseModel:
-    """The weights and options of a VSE++ or SCAN of the authors' programs, small and random."""
+    """The weights and options of a VSE++, SCAN or CAMP of the authors' programs, small and random."""
 
     def __init__(
         self, *, words: int, features: int, dim: int = 6, word_dim: int = 5, seed: int = 0, **opt: Any
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.two_way = "cross_attn" in opt
+        self.two_way = "cross_attn" in opt or opt.get("measure") in CAMP_MEASURES
         shapes = {"embed.weight": (words, word_dim)}
         for direction in ("", "_reverse")[: 1 + self.two_way]:
             shapes |= {
@@ -117,6 +141,10 @@ class VseModel:
             (n, draw(s)) for n, s in {"fc.weight": (dim, features), "fc.bias": (dim,)}.items()
         )
         self.text = collections.OrderedDict((name, draw(shape)) for name, shape in shapes.items())
+        self.scorer: dict[str, Tensor] = {}
+        if opt.get("measure") in CAMP_MEASURES:
+            sizes = camp_layers(opt["measure"], dim, opt.get("fusion_func") == "sum")
+            self.scorer = {name: draw(shape) / 2 for name, shape in sizes.items()}
         common = {"embed_size": dim, "word_dim": word_dim, "img_dim": features, "vocab_size": words, "num_layers": 1}
         common |= {"margin": 0.2, "max_violation": True, "num_epochs": 30, "batch_size": 128, "learning_rate": 0.0002}
         common |= {"lr_update": 15, "grad_clip": 2.0, "no_imgnorm": False, "data_name": "f30k_precomp"}
@@ -126,7 +154,7 @@ class VseModel:
         """Return what the program passes to torch.save."""
         return {
             "epoch": 12,
-            "model": [self.image, self.text],
+            "model": [self.image, self.text, *([self.scorer] if self.scorer else [])],
             "best_rsum": 433.25,
             "opt": argparse.Namespace(**self.opt) if opt is None else opt,
             "Eiters": 27000,

@@ -181,7 +181,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         ("model", "no list 'model' of state dicts"),
         ("opt", "no options 'opt'"),
         ("opt a text", "no options 'opt'"),
-        ("one part", "1 state dicts; expected 2"),
+        ("one part", "1 state dicts; expected 2 (VSE++, SCAN) or 3 (CAMP)"),
         ("part a list", "the image encoder is no state dict"),
         ("nan", "the text encoder: embed.weight holds NaN or infinity"),
         ("counts", "fc.bias is 6 of torch.int64; expected 6 floats"),
@@ -205,6 +205,52 @@ OPTIONS: dict[str, dict[str, Any]] = {
 )
 def test_what_is_no_checkpoint_of_a_family_is_one_line(change: str, message: str, tmp_path: Path) -> None:
     assert message in refused(broken(change), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("drop", "add", "opt", "message"),
+    [
+        ("img_key_fc.weight", {}, {}, "the scorer lacks img_key_fc.weight (did you mean"),
+        ("fc_2.0.weight", {}, {}, "the scorer has 0 layers fc_2; expected 1"),
+        ("fc_out.2.weight", {}, {}, "the scorer has 1 layers fc_out; expected 2"),
+        ("reduce_2.fc2.weight", {}, {}, "2 layers of 6 x 6 and 1 of 4 x 6 to pool with; expected two of each"),
+        ("", {"reduce_2.fc2.weight": torch.ones(3, 6)}, {}, "2 layers of 6 x 6 and 1 of 4 x 6"),
+        (
+            "",
+            {"fc_2.0.weight": torch.ones(6, 6)},
+            {},
+            "the scorer: fc_2.0.weight is 6 x 6 of torch.float32; expected 6 x 12",
+        ),
+        (
+            "",
+            {"gate.weight": torch.ones(1, 6)},
+            {},
+            "the scorer has 1 weights that camp:gate_fusion_new has no place for",
+        ),
+        ("", {}, {"measure": "gate"}, "opt.measure is 'gate'; expected one of gate_fusion_new, gate_fusion"),
+        ("", {}, {"measure": "cross_attention_new"}, "weights that camp:cross_attention_new has no place for"),
+        ("", {}, {"measure": "cross_attention"}, "8 layers of 6 x 6 and 2 of 4 x 6 to pool with; expected two of each"),
+    ],
+)
+def test_scorers_that_are_not_as_released_are_one_line(
+    drop: str, add: dict[str, Any], opt: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    made = model(measure="gate_fusion_new")
+    made.scorer.pop(drop, None)
+    made.scorer |= add
+    made.opt |= opt
+    assert message in refused(made.content(), tmp_path)
+
+
+def test_scorer_of_camp_is_not_told_by_prefixes(tmp_path: Path) -> None:
+    made = model(measure="gate_fusion")
+    plain = read(made.content(), tmp_path)
+    assert plain.variant.name == "camp:gate_fusion"
+    assert (plain.settings.stages, plain.settings.max_words) == ((), 47)
+    made.scorer = {f"module.{name}": weight for name, weight in made.scorer.items()}
+    found = read(made.content(), tmp_path).weights
+    assert all(torch.equal(found[name], plain.weights[name]) for name in plain.weights)
+    assert not any(name.startswith("heads") and name.endswith("bias") for name in found)
 
 
 def test_torch_0_3_file_gives_the_same_model(tmp_path: Path) -> None:

@@ -27,32 +27,38 @@ class StateDict:
     """One state dict of a checkpoint, by names without the `module.` of torch's DataParallel."""
 
     def __init__(self, file: TorchFile, what: str, content: Any) -> None:
-        self._file, self.what = file, what
+        self._file, self.where = file, f"{file.path}: {what}"
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-            raise CheckpointError(f"{file.path}: {what} is no state dict; expected weights by name")
+            raise CheckpointError(f"{self.where} is no state dict; expected weights by name")
         self._left: dict[str, Any] = {name.removeprefix("module."): value for name, value in content.items()}
         if len(self._left) != len(content):
-            raise CheckpointError(
-                f"{file.path}: {what} has weights both with and without 'module.'; expected one of them"
-            )
+            raise CheckpointError(f"{self.where} has weights both with and without 'module.'; expected one of them")
         self.names = frozenset(self._left)
+
+    @property
+    def left(self) -> list[str]:
+        """The names that were not taken yet, in the order of the file."""
+        return list(self._left)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the size of a weight that was not taken yet."""
+        return tuple(self._file.tensor(self._left[name], name).shape)
 
     def take(self, name: str, *shape: int | None) -> Tensor:
         """Return a weight as float32, of that shape (None: any size), and count it as used.
 
         Raises CheckpointError where it is missing, of another shape or type, or not finite.
         """
-        where = f"{self._file.path}: {self.what}"
         if name not in self._left:
-            raise CheckpointError(f"{where} lacks {name}{nearest(name, self._left)}")
+            raise CheckpointError(f"{self.where} lacks {name}{nearest(name, self._left)}")
         found = self._file.tensor(self._left.pop(name), name)
         fits = len(found.shape) == len(shape) and all(b in (a, None) for a, b in zip(found.shape, shape, strict=True))
         if not fits or not found.is_floating_point():
             expected = " x ".join("any" if size is None else f"{size}" for size in shape) or "one number"
             got = " x ".join(map(str, found.shape)) or "one number"
-            raise CheckpointError(f"{where}: {name} is {got} of {found.dtype}; expected {expected} floats")
+            raise CheckpointError(f"{self.where}: {name} is {got} of {found.dtype}; expected {expected} floats")
         if not bool(torch.isfinite(found).all()):
-            raise CheckpointError(f"{where}: {name} holds NaN or infinity; expected finite weights")
+            raise CheckpointError(f"{self.where}: {name} holds NaN or infinity; expected finite weights")
         return found.to(torch.float32)
 
     def take_linear(self, name: str, *shape: int | None) -> Tensor:
@@ -63,10 +69,9 @@ class StateDict:
         if f"{name}.weight_g" not in self.names:
             return self.take(f"{name}.weight", *shape)
         direction = self.take(f"{name}.weight_v", *shape).double()
-        size = self._file.tensor(self._left[f"{name}.weight_g"], f"{name}.weight_g").shape
-        length = self.take(f"{name}.weight_g", *size).double()
+        length = self.take(f"{name}.weight_g", *self.shape(f"{name}.weight_g")).double()
         if length.numel() not in (1, len(direction)):
-            raise CheckpointError(f"{self._file.path}: {self.what}: {name}.weight_g doesn't fit {name}.weight_v")
+            raise CheckpointError(f"{self.where}: {name}.weight_g doesn't fit {name}.weight_v")
         over = None if length.numel() == 1 else 1
         weight: Tensor = direction * (
             length.reshape(-1, 1) / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
@@ -78,7 +83,7 @@ class StateDict:
         if self._left:
             names = ", ".join(name[:60] for name in list(self._left)[:3])
             raise CheckpointError(
-                f"{self._file.path}: {self.what} has {len(self._left)} weights that {model} has no place for "
+                f"{self.where} has {len(self._left)} weights that {model} has no place for "
                 f"({names}); expected a checkpoint of VSE++, SCAN or CAMP as released"
             )
 
@@ -107,20 +112,25 @@ class Options:
             elif _is_plain(value):
                 self.plain[f"{start}{key}"] = value
 
+    def get(self, name: str) -> Plain:
+        """Return an option by its name, or by the last part of it where only one is called so; None for none."""
+        found = [value for dotted, value in self.plain.items() if dotted.rpartition(".")[2] == name]
+        return self.plain.get(name, found[0] if len(found) == 1 else None)
+
     def flag(self, name: str) -> bool:
         """Return whether an option is set; one that isn't there is not."""
-        return bool(self.plain.get(name, False))
+        return bool(self.get(name))
 
     def number(self, name: str) -> float:
         """Return a number; CheckpointError where it is missing or none."""
-        value = self.plain.get(name)
+        value = self.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise CheckpointError(f"{self.where}: opt.{name} is {value!r:.60}; expected a number")
         return float(value)
 
     def choice(self, name: str, known: Mapping[str, _Kind]) -> _Kind:
         """Return what the option's value stands for; CheckpointError where it is missing or another."""
-        value = self.plain.get(name)
+        value = self.get(name)
         if not isinstance(value, str) or value not in known:
             raise CheckpointError(f"{self.where}: opt.{name} is {value!r:.60}; expected one of {', '.join(known)}")
         return known[value]

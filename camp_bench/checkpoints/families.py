@@ -1,7 +1,7 @@
 """Which model the weights of a checkpoint are of, told by their names, shapes and the program's own options.
 
 The authors' programs save `{"model": [state dicts], "opt": options, "epoch", "best_rsum", "Eiters"}`. VSE++ and SCAN
-have two state dicts, image encoder and text encoder.
+have two state dicts, image encoder and text encoder; CAMP has its scorer as a third.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from torch import Tensor
 
+from camp_bench.checkpoints.camp_scorer import MEASURES, scorer_fusion, scorer_weights
 from camp_bench.checkpoints.containers import TorchFile
 from camp_bench.checkpoints.contents import Options, Plain, StateDict, plain_count, plain_number
 from camp_bench.config import Settings, resolve_settings
 from camp_bench.errors import CheckpointError, ConfigError
 from camp_bench.models.base import PairModel, Shape, Variant
+from camp_bench.models.camp_released import CampReleased
 from camp_bench.models.registry import resolve_options, variants
 from camp_bench.models.scan import Scan
 from camp_bench.models.vsepp import Vsepp
@@ -74,21 +76,24 @@ def read_checkpoint(file: TorchFile) -> Checkpoint:
     content, where = file.content, str(file.path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), list):
         raise CheckpointError(
-            f"{where}: no list 'model' of state dicts; expected what the programs of VSE++ and SCAN save"
+            f"{where}: no list 'model' of state dicts; expected what the programs of VSE++, SCAN and CAMP save"
         )
     told = Options(where, content.get("opt"))
-    names = ("the image encoder", "the text encoder")
-    if len(content["model"]) != len(names):
-        raise CheckpointError(f"{where}: {len(content['model'])} state dicts; expected 2, as VSE++ and SCAN have")
-    image, text = (StateDict(file, name, part) for name, part in zip(names, content["model"], strict=True))
+    names = ("the image encoder", "the text encoder", "the scorer")
+    if len(content["model"]) not in (2, 3):
+        raise CheckpointError(f"{where}: {len(content['model'])} state dicts; expected 2 (VSE++, SCAN) or 3 (CAMP)")
+    image, text, *scorer = (StateDict(file, name, part) for name, part in zip(names, content["model"], strict=False))
     if any(name.startswith("cnn.") for name in image.names):
         raise CheckpointError(
             f"{where}: a VSE++ that reads pictures through a network of its own (cnn.*); expected one of precomputed "
             f"features, whose --data_name ends in _precomp"
         )
-    found = _scan(image, text, told) if "cross_attn" in told.plain else _vsepp(image, text, told)
+    if scorer:
+        found = _camp(image, text, scorer[0], told)
+    else:
+        found = _scan(image, text, told) if "cross_attn" in told.plain else _vsepp(image, text, told)
     variant = _variant(found)
-    for part in (image, text):
+    for part in (image, text, *scorer):
         part.refuse_rest(variant.name)
     dim, feature_size = found.weights["image_encoder.weight"].shape
     vocabulary_size, word_dim = found.weights["caption_encoder.words.weight"].shape
@@ -143,6 +148,20 @@ def _scan(image: StateDict, text: StateDict, told: Options) -> _Found:
     return _Found(Scan, options, _encoders(image, text, ("", "_reverse")))
 
 
+def _camp(image: StateDict, text: StateDict, scorer: StateDict, told: Options) -> _Found:
+    """CAMP as released (Wang et al., ICCV 2019)."""
+    measure = told.choice("measure", MEASURES)
+    weights = _encoders(image, text, ("", "_reverse"))
+    dim = len(weights["image_encoder.bias"])
+    options = {
+        "measure": measure,
+        "fusion": scorer_fusion(scorer, dim),
+        "masked": measure != "cross_attention_new",
+        "negatives": "all" if told.get("max_violation") is False else "hardest",
+    }
+    return _Found(CampReleased, options, weights | scorer_weights(scorer, measure, dim))
+
+
 def _encoders(image: StateDict, text: StateDict, directions: tuple[str, ...]) -> dict[str, Tensor]:
     """Return the weights of the two encoders that all families share, of matching shapes."""
     matrix = image.take_linear("fc", None, None)
@@ -176,12 +195,11 @@ def _variant(found: _Found) -> Variant:
 
 def _settings(variant: Variant, told: Options, *, dim: int, word_dim: int) -> Settings:
     """Return the published settings of the dataset that is named, with what the checkpoint says over them."""
-    base = variant.settings["paper-coco" if "coco" in str(told.plain.get("data_name")) else "paper-f30k"]
-    changes: dict[str, Any] = {
-        ours: told.plain[theirs] for theirs, ours in SETTINGS.items() if told.plain.get(theirs) is not None
-    }
-    settings = resolve_settings(base, changes, {"dim": dim, "word_dim": word_dim})
-    if every := plain_count(told.plain.get("lr_update")):
+    base = variant.settings["paper-coco" if "coco" in str(told.get("data_name")) else "paper-f30k"]
+    changes: dict[str, Any] = {ours: told.get(theirs) for theirs, ours in SETTINGS.items()}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    settings = resolve_settings(base, changes, {"dim": dim, "word_dim": word_dim, "stages": ()})
+    if every := plain_count(told.get("lr_update")):
         decays = range(every, min(settings.epochs, 1000 * every), every)
         settings = resolve_settings(settings, {"decay_epochs": tuple(decays)})
     return settings
@@ -189,7 +207,7 @@ def _settings(variant: Variant, told: Options, *, dim: int, word_dim: int) -> Se
 
 def _data(told: Options) -> str:
     """Return the folder of features that the program was started with."""
-    name, home = told.plain.get("data_name"), told.plain.get("data_path")
+    name, home = told.get("data_name"), told.get("data_path")
     if not isinstance(name, str) or not name.strip():
         return "unknown"
     path = PurePosixPath(home if isinstance(home, str) else ".") / name

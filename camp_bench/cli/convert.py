@@ -11,7 +11,7 @@ __all__ = ["convert"]
 
 
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth.tar of VSE++ or SCAN.")],
+    checkpoint: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth.tar of VSE++, SCAN or CAMP.")],
     vocab: Annotated[Path, typer.Option("--vocab", metavar="FILE", help="Its vocabulary, .json or .pkl.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
 ) -> None:
