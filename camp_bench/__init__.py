@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
+    from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
@@ -29,6 +30,7 @@ __all__ = [
     "Workload",
     "__version__",
     "compare",
+    "convert_checkpoint",
     "group_results",
     "list_records",
     "measure_throughput",
@@ -52,6 +54,7 @@ _HOMES = {
     "Experiment": "config",
     "Workload": "throughput_records",
     "compare": "comparison",
+    "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
     "measure_throughput": "throughput",

@@ -39,6 +39,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CheckpointFacts",
     "DatasetFacts",
     "Environment",
     "EpochLog",
@@ -51,6 +52,7 @@ __all__ = [
     "create_scores",
     "file_sha256",
     "list_records",
+    "new_folder",
     "new_run_folder",
     "read_arrays",
     "read_file",
@@ -153,6 +155,23 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
+class CheckpointFacts(_Strict, frozen=True, kw_only=True):
+    """The file of another program that weights were taken from, and what it says of their training.
+
+    epoch, steps: when it was saved. best_rsum: on dev, as that program computed it. Each is None where the file doesn't
+    say it. options: those of its `opt` that are plain values, by dotted name.
+    """
+
+    file: str
+    sha256: str
+    vocabulary_file: str
+    vocabulary_sha256: str
+    epoch: int | None
+    steps: int | None
+    best_rsum: float | None
+    options: dict[str, bool | int | float | str | None]
+
+
 class StartedFrom(_Strict, frozen=True, kw_only=True):
     """The run whose weights a model started from, and how many of its own tensors they filled."""
 
@@ -168,6 +187,8 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
     training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
+    checkpoint: where they were trained by another program. Then all that the file doesn't tell is 0, empty or false,
+    the run's seed and its dataset's train fingerprint included.
     """
 
     steps: int
@@ -176,6 +197,7 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]
+    checkpoint: CheckpointFacts | None = None
     started_from: StartedFrom | None = None
 
 
@@ -265,12 +287,37 @@ def new_run_folder(results: Path, started: dt.datetime, *words: str) -> Iterator
         run_id, scratch = _claim(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
     except OSError as error:
         raise _unwritable(results, error) from None
-    try:
+    with _becoming(scratch, results / run_id):
         yield run_id, scratch
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder, which becomes `place` if the block ends well, else vanishes.
+
+    Raises OutputError where `place` can't be written or is there already.
+    """
+    scratch = place.parent / f".{place.name}.partial"
+    try:
+        if place.exists():
+            raise FileExistsError(errno.EEXIST, "is there already")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir()
+    except OSError as error:
+        raise _unwritable(place, error) from None
+    with _becoming(scratch, place):
+        yield scratch
+
+
+@contextmanager
+def _becoming(scratch: Path, place: Path) -> Iterator[None]:
+    """Rename the folder `scratch` to `place` if the block ends well, else remove it."""
+    try:
+        yield
         try:
-            scratch.rename(results / run_id)
+            scratch.rename(place)
         except OSError as error:
-            raise _unwritable(results / run_id, error) from None
+            raise _unwritable(place, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -385,7 +432,7 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or pass --results DIR")
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or name another folder")
 
 
 def _require_finite(value: Any, where: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,7 @@ from camp_bench.records import (
     read_file,
     read_record,
     write_arrays,
+    write_file,
     write_record,
 )
 
@@ -49,11 +50,15 @@ __all__ = ["FinishedRun", "evaluate_run", "open_run"]
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run's record with its model, weights loaded, and its vocabulary."""
+    """A run's record with its model, weights loaded, and its vocabulary.
+
+    files: weights and vocabulary by name, where they lie in no run's folder yet: an evaluation then keeps them.
+    """
 
     record: RunRecord
     model: PairModel
     vocabulary: Vocabulary
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def open_run(folder: Path) -> FinishedRun:
@@ -85,7 +90,7 @@ def open_run(folder: Path) -> FinishedRun:
 
 
 def evaluate_run(
-    folder: Path,
+    run: Path | FinishedRun,
     results: Path,
     reporter: Reporter,
     *,
@@ -101,6 +106,7 @@ def evaluate_run(
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
+    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
     what the model looks at. The record keeps the config of the training; what was evaluated stands in its `dataset` and
@@ -110,7 +116,8 @@ def evaluate_run(
     check_examples(examples)
     place = resolve_device(device)
     environment = environment_of(place)
-    run = open_run(folder)
+    if isinstance(run, Path):
+        run = open_run(run)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
@@ -144,7 +151,8 @@ def evaluate_run(
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
                 on_scores=None if scores is None else scores.take,
             )
-        files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
+        files = {name: write_file(home / name, data) for name, data in run.files.items()}
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
@@ -153,7 +161,7 @@ def evaluate_run(
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
-            parent=parent.run_id,
+            parent=None if run.files else parent.run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
             deterministic=parent.deterministic and not reasons,

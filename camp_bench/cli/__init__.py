@@ -19,6 +19,7 @@ import typer
 
 from camp_bench import __version__
 from camp_bench.cli.compare import compare
+from camp_bench.cli.convert import convert
 from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.export import export
@@ -41,6 +42,7 @@ app.command()(run)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(export)
+app.command()(convert)
 app.command()(models)
 app.command()(published)
 app.command()(throughput)

@@ -1,8 +1,9 @@
-"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018), with its two companions.
+"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018), with its companions.
 
 On region features the regions are averaged first, so that the model sees one vector an image as in the paper, from
 the same file as the others. `vsepp:vse0` is the paper's baseline with all negatives, whose released program leaves the
-image unnormalised; `vsepp:order` measures by the order of the cone, on absolute values of normalised vectors.
+image unnormalised; `vsepp:order` measures by the order of the cone, on absolute values of normalised vectors, and
+`vsepp:order0` is that with all negatives.
 """
 
 from __future__ import annotations
@@ -138,6 +139,15 @@ VARIANTS = (
         settings=_presets(ORDER),
         source="order embeddings, ICLR 2016, eq. 2, as in VSE++'s program",
         summary="as vsepp by the order of absolute vectors: how far the caption lies above the image",
+        named=NAMED,
+    ),
+    Variant(
+        name="vsepp:order0",
+        model=Vsepp,
+        options=VseppOptions(measure="order", negatives="all", use_abs=True),
+        settings=_presets(ORDER),
+        source="order embeddings, ICLR 2016, eq. 2 and 3, as in VSE++'s program",
+        summary="as vsepp:order with all negatives",
         named=NAMED,
     ),
 )
