@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
+    from camp_bench.models.base import PairModel
+    from camp_bench.models.plugins import load_plugin
     from camp_bench.ranking import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
 
 __all__ = [
     "CampBenchError",
     "Experiment",
+    "PairModel",
     "__version__",
     "group_results",
     "list_records",
+    "load_plugin",
     "open_dataset",
     "rank_matrix",
     "read_arrays",
@@ -39,8 +43,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "CampBenchError": "errors",
     "Experiment": "config",
+    "PairModel": "models.base",
     "group_results": "comparison",
     "list_records": "records",
+    "load_plugin": "models.plugins",
     "open_dataset": "data",
     "rank_matrix": "ranking",
     "read_arrays": "records",

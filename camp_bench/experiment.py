@@ -28,6 +28,7 @@ from camp_bench.devices import (
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
@@ -171,6 +172,7 @@ def _run(
             config.settings,
             queries=QUERIES,
             examples=EXAMPLES if material.examples else None,
+            transductive=model.transductive or depends_on_gallery(model, splits["test"], device),
         ),
     )
     record = RunRecord(

@@ -92,6 +92,7 @@ def evaluation_record(
     *,
     queries: str | None = None,
     examples: str | None = None,
+    transductive: bool = False,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -114,6 +115,7 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
+        transductive=transductive,
     )
 
 

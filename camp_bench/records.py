@@ -171,6 +171,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
     """
 
     split: str
@@ -186,6 +187,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: dict[str, float]
     queries: str | None
     examples: str | None = None
+    transductive: bool = False
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):

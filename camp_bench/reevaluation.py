@@ -21,7 +21,9 @@ from camp_bench.devices import explained_memory, nondeterminism, resolve_device,
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.recording import (
     OUT_OF_MEMORY,
@@ -55,8 +57,11 @@ class FinishedRun:
     vocabulary: Vocabulary
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
+def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
+    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
+
+    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
+    """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
     if WEIGHTS_NAME not in record.files:
@@ -64,6 +69,8 @@ def open_run(folder: Path) -> FinishedRun:
     config = record.config
     try:
         vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        if allow_plugins and is_plugin(config.model):
+            load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
         settings = resolve_settings(config.settings)
@@ -93,20 +100,21 @@ def evaluate_run(
     protocol: str = "full",
     device: str = "auto",
     examples: int = 0,
+    allow_plugins: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
     data: instead of the data it was trained on. The run's own vocabulary is used. examples: how many captions to keep
-    with what the model looks at. The record keeps the config of the training; what was evaluated stands in its
-    `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or
-    don't fit each other.
+    with what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
+    evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that
+    can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
     place = resolve_device(device)
     environment = environment_of(place)
-    run = open_run(folder)
+    run = open_run(folder, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
@@ -160,6 +168,7 @@ def evaluate_run(
                     settings,
                     queries=queries,
                     examples=looked if examples else None,
+                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),

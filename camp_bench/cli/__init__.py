@@ -19,7 +19,7 @@ import typer
 
 from camp_bench import __version__
 from camp_bench.cli.evaluate import evaluate
-from camp_bench.cli.models import models
+from camp_bench.cli.models import models_app
 from camp_bench.cli.run import run
 from camp_bench.errors import CampBenchError
 
@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
-app.command()(models)
+app.add_typer(models_app, name="models")
 
 
 def _print_version(wanted: bool) -> bool:

@@ -19,6 +19,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in that the run's model is, which runs its code.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -45,6 +48,7 @@ def evaluate(
             protocol=protocol,
             device=device,
             examples=examples,
+            allow_plugins=allow_plugins,
             command=command_line(),
         )
     print_results([finished], split)

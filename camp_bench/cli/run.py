@@ -59,6 +59,9 @@ def run(
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
     ] = None,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
     """Train and evaluate models, one record a run.
@@ -91,6 +94,8 @@ def run(
     }
     given = {name: value for name, value in whole.items() if value is not None}
     asked = _merge(experiment, given, {name: value for name, value in settings.items() if value is not None})
+    if models is not None or allow_plugins:
+        _import_plugins(asked)
     if dry_run:
         from camp_bench.config import dump_experiment
         from camp_bench.planning import resolved_experiment
@@ -110,6 +115,14 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
     if "seeds" in whole:
         whole["seeds"] = parse_seeds(whole["seeds"])
     return override_experiment(base, whole, settings)
+
+
+def _import_plugins(experiment: Experiment) -> None:
+    from camp_bench.models.plugins import is_plugin, load_plugin
+
+    for name in experiment.models:
+        if is_plugin(name):
+            load_plugin(name)
 
 
 def _execute(experiment: Experiment) -> None:
