@@ -18,22 +18,28 @@ if TYPE_CHECKING:
     from camp_bench.metrics import retrieval_metrics
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
-    from camp_bench.ranking import rank_matrix
+    from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
+    from camp_bench.throughput import measure_throughput
+    from camp_bench.throughput_records import Workload, read_throughput
 
 __all__ = [
     "CampBenchError",
     "Experiment",
     "PairModel",
+    "Workload",
     "__version__",
     "group_results",
     "list_records",
     "load_plugin",
+    "measure_throughput",
     "open_dataset",
+    "rank_embeddings",
     "rank_matrix",
     "read_arrays",
     "read_experiment",
     "read_record",
+    "read_throughput",
     "retrieval_metrics",
     "run_experiment",
 ]
@@ -44,14 +50,18 @@ _HOMES = {
     "CampBenchError": "errors",
     "Experiment": "config",
     "PairModel": "models.base",
+    "Workload": "throughput_records",
     "group_results": "comparison",
     "list_records": "records",
     "load_plugin": "models.plugins",
+    "measure_throughput": "throughput",
     "open_dataset": "data",
+    "rank_embeddings": "ranking",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",
     "read_record": "records",
+    "read_throughput": "throughput_records",
     "retrieval_metrics": "metrics",
     "run_experiment": "experiment",
 }

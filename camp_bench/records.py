@@ -44,8 +44,11 @@ __all__ = [
     "EvaluationRecord",
     "Measurement",
     "RunRecord",
+    "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
+    "create_scores",
+    "file_sha256",
     "list_records",
     "new_run_folder",
     "read_arrays",
@@ -128,7 +131,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
 
     plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
     with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
-    on_plateau: the share of the steps whose loss is that, within 1 %.
+    on_plateau: the share of the steps whose loss is that, within 1 %. stage: of the training, "" where it has none.
     """
 
     epoch: int
@@ -141,6 +144,7 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
     train_seconds: float
     dev_seconds: float | None
     dev_rsum: float | None
+    stage: str = ""
 
     @property
     def collapsed(self) -> bool:
@@ -148,10 +152,20 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
+class StartedFrom(_Strict, frozen=True, kw_only=True):
+    """The run whose weights a model started from, and how many of its own tensors they filled."""
+
+    run_id: str
+    model: str
+    weights_sha256: str
+    tensors: int
+
+
 class TrainingRecord(_Strict, frozen=True, kw_only=True):
     """How the weights came about. pairs_seen counts the (image, caption) positives that were shown.
 
-    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member.
+    best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
+    training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
     """
 
@@ -161,6 +175,7 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]
+    started_from: StartedFrom | None = None
 
 
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
@@ -169,9 +184,11 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
+    tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
     split: str
@@ -188,6 +205,8 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     queries: str | None
     examples: str | None = None
     transductive: bool = False
+    memory_budget_bytes: int | None = None
+    scores: str | None = None
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
@@ -276,6 +295,26 @@ def write_file(path: Path, data: bytes) -> str:
     except OSError as error:
         raise _unwritable(path.parent.parent, error) from None  # the run's own folder vanishes
     return hashlib.sha256(data).hexdigest()
+
+
+def create_scores(path: Path, images: int, captions: int) -> npt.NDArray[np.float32]:
+    """Make a memory-mapped .npy of NaN for scores, its room on the disk taken; OutputError where there is none."""
+    try:
+        matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(images, captions))
+        if hasattr(os, "posix_fallocate"):  # a full disk would end the process when a page is written
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise _unwritable(path.parent.parent, error) from None
+    for row in matrix:
+        row.fill(np.nan)
+    return matrix
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file that may be larger than memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -28,6 +28,7 @@ from camp_bench.models.registry import build_model, find_variant, resolve_option
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -101,12 +102,16 @@ def evaluate_run(
     device: str = "auto",
     examples: int = 0,
     allow_plugins: bool = False,
+    memory_budget: str | None = None,
+    adapt: bool = False,
+    save_scores: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
-    data: instead of the data it was trained on. The run's own vocabulary is used. examples: how many captions to keep
-    with what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
+    data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
+    run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
+    what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
     evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that
     can't be used or don't fit each other.
     """
@@ -132,10 +137,13 @@ def evaluate_run(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
     settings = parent.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
     words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
@@ -143,11 +151,14 @@ def evaluate_run(
                 folds,
                 place,
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
+                on_scores=None if scores is None else scores.take,
             )
         files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
         if examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
+        if scores is not None:
+            files[scores.name] = scores.finish()
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
@@ -165,10 +176,10 @@ def evaluate_run(
                     of_split,
                     prints,
                     protocol,
-                    settings,
                     queries=queries,
                     examples=looked if examples else None,
                     transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
+                    scores=None if scores is None else scores.name,
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),

@@ -140,3 +140,9 @@ def test_the_command_says_what_failed_and_exits_with_1(
 def test_the_command_refuses_an_unknown_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "test", "vsep"]) == 2
     assert "did you mean 'vsepp'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["test"], ["tests", "vsepp"], ["list", "vsepp"]])
+def test_the_command_refuses_other_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", *words]) == 2
+    assert "expected 'models' or 'models test NAME'" in capsys.readouterr().err

@@ -19,8 +19,9 @@ import typer
 
 from camp_bench import __version__
 from camp_bench.cli.evaluate import evaluate
-from camp_bench.cli.models import models_app
+from camp_bench.cli.models import models
 from camp_bench.cli.run import run
+from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
 
 __all__ = ["app", "main"]
@@ -33,7 +34,8 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
-app.add_typer(models_app, name="models")
+app.command()(models)
+app.command()(throughput)
 
 
 def _print_version(wanted: bool) -> bool:

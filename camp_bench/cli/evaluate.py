@@ -22,6 +22,13 @@ def evaluate(
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-in that the run's model is, which runs its code.")
     ] = False,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB.  [default: the run's own]")
+    ] = None,
+    adapt: Annotated[bool, typer.Option("--adapt", help="Halve the budget where memory runs out, and go on.")] = False,
+    save_scores: Annotated[
+        bool, typer.Option("--save-scores", help="Keep the score matrix beside the record.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -49,6 +56,9 @@ def evaluate(
             device=device,
             examples=examples,
             allow_plugins=allow_plugins,
+            memory_budget=memory_budget,
+            adapt=adapt,
+            save_scores=save_scores,
             command=command_line(),
         )
     print_results([finished], split)

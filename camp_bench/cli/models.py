@@ -6,16 +6,32 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["models_app"]
-
-models_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
+__all__ = ["models"]
 
 
-@models_app.callback()
-def models(context: typer.Context) -> None:
-    """List the models: name, what it is, source. `camp-bench models test NAME` checks one."""
-    if context.invoked_subcommand is not None:
-        return
+def models(
+    action: Annotated[str, typer.Argument(metavar="[test]", help="Check a model instead of listing all.")] = "list",
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="package.module:Class, or any name that `models` lists.")
+    ] = None,
+) -> None:
+    """List the models: name, what it is, source. Or check one: camp-bench models test NAME.
+
+    The checks run on small toy data: shapes, batches, padding, tiles, gallery, determinism, gradients, learning. Where
+    one fails, the exit code is 1. A plug-in is imported, which runs its code.
+    """
+    from camp_bench.errors import ConfigError, nearest
+
+    if action == "list" and name is None:
+        _list()
+    elif action == "test" and name is not None:
+        _test(name)
+    else:
+        asked = " ".join(["models", action, *([name] if name else [])])
+        raise ConfigError(f"got '{asked}'{nearest(action, ['test'])}, expected 'models' or 'models test NAME'")
+
+
+def _list() -> None:
     from camp_bench.models.registry import ALIASES, variants
 
     shorts = {full: f"{short} = " for short, full in ALIASES.items()}
@@ -25,14 +41,7 @@ def models(context: typer.Context) -> None:
         typer.echo(f"{names[variant.name]:<{width}}  {variant.summary} ({variant.source})")
 
 
-@models_app.command()
-def test(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="package.module:Class, or any name of `models`.")],
-) -> None:
-    """Check a model on small toy data: shapes, batches, tiles, gallery, determinism, gradients, learning.
-
-    Exits with 1 where a check fails. A plug-in is imported, which runs its code.
-    """
+def _test(name: str) -> None:
     from camp_bench.runtime import prepare_process
 
     prepare_process()

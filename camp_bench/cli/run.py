@@ -55,6 +55,18 @@ def run(
     word_vectors: Annotated[
         str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
     ] = None,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB; tiles are cut to it.  [default: 1GB]")
+    ] = None,
+    adapt: Annotated[
+        bool | None, typer.Option("--adapt", help="Halve the budget where memory runs out, and go on.")
+    ] = None,
+    save_scores: Annotated[
+        bool | None, typer.Option("--save-scores", help="Keep test's score matrix beside each record.")
+    ] = None,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run of the same family.")
+    ] = None,
     results: Annotated[str | None, typer.Option(metavar="DIR", help="Where records go.  [default: results]")] = None,
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
@@ -83,14 +95,18 @@ def run(
         "threads": threads,
         "vocab_from": vocab_from,
         "word_vectors": word_vectors,
+        "init_from": init_from,
         "results": results,
         "examples": examples,
+        "save_scores": save_scores,
     }
     settings = {
         "epochs": epochs,
         "batch_size": batch_size,
         "warmup_epochs": warmup_epochs,
         "learning_rate": learning_rate,
+        "memory_budget": memory_budget,
+        "adapt": adapt,
     }
     given = {name: value for name, value in whole.items() if value is not None}
     asked = _merge(experiment, given, {name: value for name, value in settings.items() if value is not None})

@@ -21,7 +21,10 @@ from camp_bench.config import Settings
 from camp_bench.losses import triplet_loss
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["NoOptions", "PairModel", "Prepared", "Shape", "Variant"]
+__all__ = ["CORES", "NoOptions", "PairModel", "Prepared", "Shape", "Variant"]
+
+CORES = 16
+"""Cores that memory is reckoned for, whatever the machine has: tiles must not depend on it."""
 
 Prepared = dict[str, Tensor]
 """What scoring needs of a group of images or captions; the first dimension of every tensor counts the items."""
@@ -70,6 +73,8 @@ class PairModel(nn.Module, ABC):
     """Whether scores are meant to depend on what else is in the gallery, which other test queries then help."""
     hardest_negatives: bool = True
     """Whether training goes on to the hardest negatives once its warm-up is over."""
+    freezable: ClassVar[Mapping[str, tuple[str, ...]]] = {"encoders": ("image_encoder", "caption_encoder")}
+    """What a stage of a training can freeze: a name, and the modules that it means."""
     neutral_score: float = 0.0
     """The score that costs the least among those that are the same for every pair, where the loss has one."""
 
@@ -105,6 +110,15 @@ class PairModel(nn.Module, ABC):
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         """Return the score of every pair; only its order counts for retrieval."""
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        """Return about how much memory scoring a tile takes at most beside what was prepared.
+
+        words: of a caption, on average. Here: the scores and what ranking makes of them, and for one caption a core
+        four times what all images and the caption themselves take.
+        """
+        at_work = min(captions, CORES) * 4 * (regions + words) * self.settings.dim
+        return images * (8 * captions + 4 * at_work)
+
     def score_plain(
         self, images: Float[Tensor, "I ..."], captions: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
@@ -130,6 +144,15 @@ class PairModel(nn.Module, ABC):
         what else a model has, with a first dimension of words or regions as its name says. Empty where it has none.
         """
         return {}
+
+    @torch.no_grad()
+    def take_weights(self, weights: Mapping[str, Tensor]) -> int:
+        """Copy every tensor that has the name and shape of one of this model's; return how many there were."""
+        own = self.state_dict()
+        shared = [name for name, value in weights.items() if name in own and own[name].shape == value.shape]
+        for name in shared:
+            own[name].copy_(weights[name])
+        return len(shared)
 
     @torch.no_grad()
     def start_words_from(self, rows: Int[Tensor, " N"], vectors: Float[Tensor, "N W"]) -> None:

@@ -11,12 +11,12 @@ import torch
 
 from camp_bench.config import Settings, explain_invalid
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.models import camp, plugins, scan, vsepp
+from camp_bench.models import camp, camp_released, plugins, scan, vsepp
 from camp_bench.models.base import PairModel, Shape, Variant
 
 __all__ = ["ALIASES", "build_model", "find_variant", "resolve_options", "variants"]
 
-FAMILIES = (vsepp.VARIANTS, scan.VARIANTS, camp.VARIANTS)
+FAMILIES = (vsepp.VARIANTS, scan.VARIANTS, camp.VARIANTS, camp_released.VARIANTS)
 ALIASES = {"scan": "scan:t2i-lse"}
 """A family's bare name stands for the variant that its paper leads with."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
@@ -61,6 +62,9 @@ class Vsepp(PairModel):
             return order_tile(images["vectors"], captions["vectors"])
         return images["vectors"] @ captions["vectors"].T
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:  # noqa: ARG002 (of the protocol)
+        return 8 * images * captions  # the scores, and what ranking makes of them
+
     def score_plain(
         self,
         images: Float[Tensor, "I D"],
@@ -69,7 +73,7 @@ class Vsepp(PairModel):
     ) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_plain(images, captions)
-        return (images[:, None] * captions[None]).sum(2)
+        return torch.stack([images @ caption for caption in captions], 1)
 
     def _finish(self, encoded: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         return encoded.abs() if self.options.use_abs else encoded
