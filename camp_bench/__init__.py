@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
+    from camp_bench.models.base import PairModel
+    from camp_bench.models.plugins import load_plugin
     from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
@@ -27,12 +29,14 @@ __all__ = [
     "CompareOptions",
     "Comparison",
     "Experiment",
+    "PairModel",
     "Workload",
     "__version__",
     "compare",
     "convert_checkpoint",
     "group_results",
     "list_records",
+    "load_plugin",
     "measure_throughput",
     "open_dataset",
     "rank_embeddings",
@@ -52,11 +56,13 @@ _HOMES = {
     "CompareOptions": "comparison",
     "Comparison": "comparison",
     "Experiment": "config",
+    "PairModel": "models.base",
     "Workload": "throughput_records",
     "compare": "comparison",
     "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
+    "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
     "rank_embeddings": "ranking",

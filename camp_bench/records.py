@@ -209,8 +209,8 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
-    transductive: the score of a pair depends on what else is in the gallery, so other test queries helped.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -226,8 +226,8 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
-    transductive: bool = False
     examples: str | None = None
+    transductive: bool = False
     memory_budget_bytes: int | None = None
     scores: str | None = None
 
