@@ -155,9 +155,9 @@ class ModelThroughput(_Strict, frozen=True, kw_only=True):
 
     @property
     def product_shares(self) -> tuple[float, ...]:
-        """Useful FLOP/s as parts of the best matrix-product rate of the run, one for each sample of `score`."""
-        rate = max(self.product.samples)
-        return tuple(self.useful_flops / seconds / rate for seconds in self.score.samples)
+        """Useful FLOP/s as parts of the matrix-product rate of the same turn, one for each turn."""
+        turns = zip(self.score.samples, self.product.samples, strict=True)
+        return tuple(self.useful_flops / seconds / rate for seconds, rate in turns)
 
     def predicted_seconds(self, images: int, captions: int, folds: int = 1) -> float:
         """Return what encoding so many items and ranking all pairs of each fold would take, from the medians."""
@@ -255,6 +255,8 @@ def _require_sense(path: str | Path, model: ModelThroughput) -> None:
             raise RecordError(f"{path}: {model.model}: {name}: expected one or more samples above 0")
     if min(sizes) < 1:
         raise RecordError(f"{path}: {model.model}: expected 1 pair or more")
+    if len(model.score.samples) != len(model.product.samples):
+        raise RecordError(f"{path}: {model.model}: expected as many samples of {model.product.name} as of score")
 
 
 def require_output(path: Path) -> None:

@@ -20,9 +20,15 @@ import typer
 from camp_bench import __version__
 from camp_bench.cli.baseline import baseline
 from camp_bench.cli.check import check
+from camp_bench.cli.compare import compare
+from camp_bench.cli.convert import convert
+from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
+from camp_bench.cli.export import export
+from camp_bench.cli.features import features
 from camp_bench.cli.models import models
 from camp_bench.cli.power import power
+from camp_bench.cli.published import published
 from camp_bench.cli.run import run
 from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
@@ -37,11 +43,17 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
-app.command()(models)
-app.add_typer(baseline, name="baseline")
+app.command()(compare)
 app.command()(check)
+app.add_typer(baseline, name="baseline")
 app.command()(power)
 app.command()(throughput)
+app.command()(models)
+app.command()(published)
+app.command()(export)
+app.command()(convert)
+app.add_typer(data, name="data")
+app.command()(features)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -127,7 +127,7 @@ class _MedianPlan:
         half = MEDIAN_ERRORS * max(1.0, float(np.sqrt((below**2).sum())))
         counted = np.cumsum(np.bincount(place))
         middle = len(ranks) / 2
-        self.low = int(np.searchsorted(counted, middle - half))
+        self.low = max(0, int(np.searchsorted(counted, middle - half)) - 1)
         high = min(int(np.searchsorted(counted, middle + half)), len(self.values) - 1)
         # (images, columns): how many of an image's queries rank at or before each value from `low` on
         columns = np.clip(place - self.low, 0, None)
@@ -145,7 +145,7 @@ class _MedianPlan:
             column = (counted <= target[:, None]).sum(axis=1)
             found.append(self.values[np.minimum(self.low + column, len(self.values) - 1)])
         median = np.floor((found[0] + found[1]) / 2)
-        # The first column also counts whatever ranks before it, so a median found there may lie before the window.
+        # The first column also counts whatever ranks before it: a median found there may lie before the window.
         outside = ((counted[:, 0] > targets[0]) & (self.low > 0)) | (counted[:, -1] <= targets[1])
         for row in np.flatnonzero(outside & (total > 0)):
             median[row] = self._one(weights[row])

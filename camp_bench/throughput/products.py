@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from camp_bench.scoring.workers import spread
 from camp_bench.throughput.sampling import Job
+from camp_bench.workers import spread
 
 __all__ = ["Product", "make_product"]
 
@@ -38,7 +38,7 @@ def make_product(inner: int, device: torch.device) -> Product:
     """Return a product over `inner`, the D of a model, whose rate no scorer of that D can pass.
 
     Running it is nothing but the product: operands are there and warm. Its ceiling is the arithmetic of the cores. A
-    CPU has several ways: all cores share the product, or each takes blocks of rows for itself, as `scoring.workers` has
+    CPU has several ways: all cores share the product, or each takes blocks of rows for itself, as `workers` has
     them work; with the kernel that torch takes by itself, or with oneDNN's. The rate is that of the fastest.
     """
     side = SIDE[device.type]
