@@ -1,4 +1,4 @@
-"""`baseline`, `check` and `power` as people and CI meet them: output, exit codes, and never a pass on what can't be read."""
+"""`baseline`, `check` and `power` as people and CI meet them; what can't be read never passes."""
 
 from __future__ import annotations
 
