@@ -10,12 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from camp_bench.baseline import read_baseline
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
+    from camp_bench.gate import GateReport, check_runs, parse_limits
     from camp_bench.metrics import retrieval_metrics
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
@@ -29,9 +31,11 @@ __all__ = [
     "CompareOptions",
     "Comparison",
     "Experiment",
+    "GateReport",
     "PairModel",
     "Workload",
     "__version__",
+    "check_runs",
     "compare",
     "convert_checkpoint",
     "group_results",
@@ -39,9 +43,11 @@ __all__ = [
     "load_plugin",
     "measure_throughput",
     "open_dataset",
+    "parse_limits",
     "rank_embeddings",
     "rank_matrix",
     "read_arrays",
+    "read_baseline",
     "read_experiment",
     "read_record",
     "read_throughput",
@@ -56,8 +62,10 @@ _HOMES = {
     "CompareOptions": "comparison",
     "Comparison": "comparison",
     "Experiment": "config",
+    "GateReport": "gate",
     "PairModel": "models.base",
     "Workload": "throughput_records",
+    "check_runs": "gate",
     "compare": "comparison",
     "convert_checkpoint": "conversion",
     "group_results": "comparison",
@@ -65,9 +73,11 @@ _HOMES = {
     "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
+    "parse_limits": "gate",
     "rank_embeddings": "ranking",
     "rank_matrix": "ranking",
     "read_arrays": "records",
+    "read_baseline": "baseline",
     "read_experiment": "config",
     "read_record": "records",
     "read_throughput": "throughput_records",
