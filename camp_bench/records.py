@@ -44,6 +44,7 @@ __all__ = [
     "Environment",
     "EpochLog",
     "EvaluationRecord",
+    "ExternalFacts",
     "Measurement",
     "RunRecord",
     "StartedFrom",
@@ -232,8 +233,23 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     scores: str | None = None
 
 
+class ExternalFacts(_Strict, frozen=True, kw_only=True):
+    """The files of another system that were ranked, by what they hold: `scores`, or `images` and `captions`.
+
+    measure: between vectors, `cosine` or `dot`; empty for scores.
+    """
+
+    files: dict[str, str]
+    sha256: dict[str, str]
+    measure: str
+
+
 class RunRecord(_Strict, frozen=True, kw_only=True):
-    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data."""
+    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data.
+
+    external: set where another system was ranked by the files that it wrote. Then the settings, the training and the
+    features are not known, and 0 or empty here.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -251,6 +267,7 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
     timings: tuple[Measurement, ...]
     weights_sha256: str
     files: dict[str, str]
+    external: ExternalFacts | None = None
 
     def evaluation(self, split: str) -> EvaluationRecord:
         """Return the evaluation of the split; RecordError where this run has none."""
