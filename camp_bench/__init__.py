@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from camp_bench.comparison import group_results
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.data import open_dataset
+    from camp_bench.embeddings import rank_embeddings
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
-    from camp_bench.ranking import rank_embeddings, rank_matrix
+    from camp_bench.ranking import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
     from camp_bench.throughput_records import Workload, read_throughput
@@ -50,7 +51,7 @@ _HOMES = {
     "list_records": "records",
     "measure_throughput": "throughput",
     "open_dataset": "data",
-    "rank_embeddings": "ranking",
+    "rank_embeddings": "embeddings",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",

@@ -38,6 +38,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CascadeFacts",
     "DatasetFacts",
     "Environment",
     "EpochLog",
@@ -165,6 +166,25 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     epochs: tuple[EpochLog, ...]
 
 
+class CascadeFacts(_Strict, frozen=True, kw_only=True):
+    """How an evaluation came about in which one model proposed candidates and the run's own scored only those.
+
+    rerank: candidates a query, in each direction. proposer: the run that proposed, of `proposer_model`.
+    pairs_scored: by the run's model, of all `pairs`. seconds: of proposing and scoring. full_metrics, full_seconds: of
+    the run's model on every pair, measured beside it.
+    """
+
+    rerank: int
+    proposer: str
+    proposer_model: str
+    proposer_weights_sha256: str
+    pairs_scored: int
+    pairs: int
+    seconds: float
+    full_metrics: dict[str, float]
+    full_seconds: float
+
+
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     """Metrics of one split under one protocol, with the fingerprints of what was ranked.
 
@@ -174,6 +194,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    cascade: where candidates were proposed by another run; None where every pair was scored.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -192,6 +213,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     examples: str | None = None
     memory_budget_bytes: int | None = None
     scores: str | None = None
+    cascade: CascadeFacts | None = None
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
