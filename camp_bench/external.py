@@ -23,11 +23,12 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints, task_fingerprint
 from camp_bench.data.matrices import map_matrix, sha256_of
 from camp_bench.devices import explained_memory
+from camp_bench.embeddings import rank_embeddings
 from camp_bench.errors import ConfigError, NumericError
 from camp_bench.evaluate import Evaluation, folds_of, join_folds
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.registry import variants
-from camp_bench.ranking import Ranks, rank_embeddings, rank_stored
+from camp_bench.ranking import Ranks, rank_stored
 from camp_bench.recording import Reporter, environment_of, evaluation_record, evaluation_timings, query_arrays
 from camp_bench.records import (
     DatasetFacts,

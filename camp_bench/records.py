@@ -39,6 +39,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CascadeFacts",
     "CheckpointFacts",
     "DatasetFacts",
     "Environment",
@@ -202,6 +203,25 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     started_from: StartedFrom | None = None
 
 
+class CascadeFacts(_Strict, frozen=True, kw_only=True):
+    """How an evaluation came about in which one model proposed candidates and the run's own scored only those.
+
+    rerank: candidates a query, in each direction. proposer: the run that proposed, of `proposer_model`.
+    pairs_scored: by the run's model, of all `pairs`. seconds: of proposing and scoring. full_metrics, full_seconds: of
+    the run's model on every pair, measured beside it.
+    """
+
+    rerank: int
+    proposer: str
+    proposer_model: str
+    proposer_weights_sha256: str
+    pairs_scored: int
+    pairs: int
+    seconds: float
+    full_metrics: dict[str, float]
+    full_seconds: float
+
+
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     """Metrics of one split under one protocol, with the fingerprints of what was ranked.
 
@@ -212,6 +232,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    cascade: where candidates were proposed by another run; None where every pair was scored.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -231,6 +252,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     transductive: bool = False
     memory_budget_bytes: int | None = None
     scores: str | None = None
+    cascade: CascadeFacts | None = None
 
 
 class ExternalFacts(_Strict, frozen=True, kw_only=True):
