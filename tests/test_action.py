@@ -87,6 +87,7 @@ def test_action_puts_inputs_into_the_environment_alone(checkout: Path) -> None:
         assert re.fullmatch(r"CHECK_[A-Z_]+: \$\{\{ inputs\.[a-z-]+ \}\}", line)
     inputs = lines[: lines.index("runs:")]
     declared = {match[1] for line in inputs if (match := re.fullmatch(r"  ([a-z-]+):", line))}
-    assert declared == {match[1] for line in using if (match := re.search(r"inputs\.([a-z-]+)", line))}
+    used = {name for line in using for name in re.findall(r"inputs\.([a-z-]+)", line)}
+    assert declared == used
     script = (checkout / "action.sh").read_text()
     assert {line.split(":")[0] for line in using} == set(re.findall(r"CHECK_[A-Z_]+", script))

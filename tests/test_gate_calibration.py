@@ -50,7 +50,12 @@ def pick(pool: Window, which: np.ndarray) -> Window:
     ],
 )
 def test_alarms_and_power(
-    query_sd: float, seed_sd: float, baseline_runs: int, new_runs: int, tolerance: float, capsys: pytest.CaptureFixture[str]
+    query_sd: float,
+    seed_sd: float,
+    baseline_runs: int,
+    new_runs: int,
+    tolerance: float,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     simulated = Simulated(World(images=500, query_sd=query_sd, seed_sd=seed_sd), 3.0)
     limits = parse_limits(tolerance=tolerance, alpha=ALPHA)

@@ -39,7 +39,7 @@ def test_check_measures_and_does_not_pass_on_two_samples(
     assert "times as fast as plain" in capsys.readouterr().out
     for arguments in (["--throughput"], ["--fail", "speed:5%"], ["--report", str(report)]):
         assert main(["check", "--baseline", str(file), *arguments]) == 2
-        out, err = capsys.readouterr()
+        out, _ = capsys.readouterr()
         assert "unstable: scan:t2i-lse over plain" in out
         assert out.splitlines()[-1] == "can't judge"
     assert main(["check", str(tmp_path), "--baseline", str(file)]) == 2
