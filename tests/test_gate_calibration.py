@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
 from gate_examples import World, metrics_of, window
 
-from camp_bench.baseline import Window
+from camp_bench.baseline import Window, WindowRun
+from camp_bench.gate import noise, recall
 from camp_bench.gate.limits import parse_limits
 from camp_bench.gate.power import gate_power
 from camp_bench.gate.recall import judge_recall
@@ -30,6 +33,21 @@ class Simulated:
         bad = [world.run(np.random.default_rng(10_000 + i), worse=asked / slope) for i in range(POOL)]
         self.worse = window(bad, first_seed=POOL)
         self.drop = self.same.mean("rsum") - self.worse.mean("rsum")
+
+
+@pytest.fixture(autouse=True)
+def computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what each run's images contribute: the same few hundred runs come up in thousands of windows."""
+    kept: dict[str, Any] = {}
+    real = noise.image_parts
+
+    def image_parts(window: Window, run: WindowRun) -> Any:
+        if run.run_id not in kept:
+            kept[run.run_id] = real(window, run)
+        return kept[run.run_id]
+
+    monkeypatch.setattr(noise, "image_parts", image_parts)
+    monkeypatch.setattr(recall, "image_parts", image_parts)
 
 
 def pick(pool: Window, which: np.ndarray) -> Window:
