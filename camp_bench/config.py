@@ -4,6 +4,9 @@ An `Experiment` is what people write (`camp-bench run experiment.toml`, or optio
 `Settings` field may be set for all models (`[settings]`) or for one (`[model.scan]`, which takes the options of the
 model's family as well); what is not set comes from the preset. Resolving gives one complete `RunConfig` for each model
 and seed: the part of a record that says what was asked for.
+
+A training may go through several stages (`Settings.stages`), each with some settings of its own. What a user sets for
+the whole holds in every stage of a preset; a table of stages that a user writes holds as it stands.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ __all__ = [
     "Experiment",
     "RunConfig",
     "Settings",
+    "Stage",
     "check_examples",
     "check_experiment",
     "check_seeds",
@@ -42,6 +46,7 @@ __all__ = [
     "require_text",
     "resolve_preset",
     "resolve_settings",
+    "stage_settings",
     "user_path",
 ]
 
@@ -59,6 +64,21 @@ MAX_DIM, MAX_WHOLE, MAX_NUMBER = 2**16, 2**31 - 1, 1e6
 """The largest sizes, other whole numbers and numbers that a setting takes: what is beyond them is a slip."""
 
 
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One of the parts that a training goes through in order.
+
+    model: the variant that it trains, "" for the run's own; each stage starts from what the one before has learnt, as
+    far as both models have a tensor of that name and shape. options: of that model, where they differ from the name's.
+    freeze: parts of the model whose weights stay as they are. settings: what differs from the run's while it lasts.
+    """
+
+    name: str
+    model: str = ""
+    options: dict[str, Any] = {}
+    freeze: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The complete hyper-parameters of one training run.
 
@@ -72,6 +92,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bits. memory_budget: of scoring, such as 1GB, beside features and weights; where a tile takes too much of it, it is
     made smaller. It is a setting and no measurement, so tiles never depend on what happens to be free. adapt: where
     memory runs out nevertheless, score again with half the budget instead of giving up.
+    stages: what the training goes through in order; none for one training of the model itself.
     """
 
     dim: int
@@ -94,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tile_captions: int
     memory_budget: str = "1GB"
     adapt: bool = False
+    stages: tuple[Stage, ...] = ()
 
     @property
     def memory_budget_bytes(self) -> int:
@@ -105,6 +127,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
     resolved, never "auto". options: all of the model's family. word_vectors: a file that the words start from, or "".
+    init_from: a run whose weights the model starts from, or "".
     """
 
     model: str
@@ -118,14 +141,15 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     precision: Literal["fp32", "bf16"]
     settings: Settings
     options: dict[str, Any]
+    init_from: str = ""
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
-    word_vectors: a file that the words start from, or "" for none. threads: of the CPU, 0 for as many as torch chooses.
-    examples: how many test captions to keep with what the model looks at.
-    save_scores: whether the score matrix of test is kept beside each record.
+    word_vectors: a file that the words start from, or "" for none. init_from: a run whose weights every model starts
+    from, or "" for none. threads: of the CPU, 0 for as many as torch chooses. examples: how many test captions to keep
+    with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -135,6 +159,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     protocol: str = "full"
     vocab_from: Literal["train+dev", "train"] = "train+dev"
     word_vectors: str = ""
+    init_from: str = ""
     preset: str = "quick"
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -148,15 +173,31 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 _POSITIVE = ("dim", "word_dim", "epochs", "min_count", "max_words", "validate_every", "tile_images", "tile_captions")
 _NOT_NEGATIVE = ("word_spread", "warmup_epochs", "momentum", "weight_decay", "clip_norm", "margin")
+_OF_STAGES = (
+    "epochs",
+    "warmup_epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "decay_epochs",
+    "clip_norm",
+    "margin",
+    "validate_every",
+)
+"""What a stage may set otherwise: nothing that sizes, data or scores depend on."""
 
 
 def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     """Return `base` with the overrides applied in order, every value checked.
 
+    What an override sets holds in the stages that stand in `base` too, but not in those that an override brings.
     Raises ConfigError for an unknown key (nearest name), a value of the wrong type or one that makes no sense.
     """
     merged: dict[str, Any] = msgspec.to_builtins(base)
     for override in overrides:
+        merged["stages"] = _without(merged["stages"], override)
         merged.update(override)
     settings = _convert(merged, Settings)
     for name in _POSITIVE:
@@ -173,6 +214,7 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     _require("batch_size", batch, f"{MAX_WHOLE} or less", batch <= MAX_WHOLE)
     parse_bytes(settings.memory_budget)
     _require("decay_epochs", settings.decay_epochs, "rising epochs of 1 or more", _rising(settings.decay_epochs))
+    stage_settings(settings)  # refuses what makes no sense in them
     return settings
 
 
@@ -191,6 +233,39 @@ def format_bytes(amount: int) -> str:
         if amount >= size and amount % size == 0:
             return f"{amount // size}{unit}"
     return f"{amount}B"
+
+
+def stage_settings(settings: Settings) -> tuple[Settings, ...]:
+    """Return the settings of each stage, or these alone where there are none; raises as `resolve_settings` does."""
+    if not settings.stages:
+        return (settings,)
+    whole = msgspec.structs.replace(settings, stages=())
+    found = []
+    for number, stage in enumerate(settings.stages, start=1):
+        where = f"stages, number {number}"
+        try:
+            require_text("name", stage.name)
+            for key in stage.settings:
+                if key not in _OF_STAGES:
+                    hint = nearest(key, _OF_STAGES)
+                    raise ConfigError(f"a stage can't set '{key}'{hint}; it can set {', '.join(_OF_STAGES)}")
+            found.append(resolve_settings(whole, stage.settings))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    _require_unique("stages", tuple(stage.name for stage in settings.stages))
+    return tuple(found)
+
+
+def _without(stages: Any, keys: Mapping[str, Any]) -> Any:
+    """Return stages, as builtins, that leave these settings to the run; what isn't stages stays to be refused."""
+    if not isinstance(stages, list | tuple):
+        return stages
+    return [
+        stage | {"settings": {key: value for key, value in stage["settings"].items() if key not in keys}}
+        if isinstance(stage, dict) and isinstance(stage.get("settings"), dict)
+        else stage
+        for stage in stages
+    ]
 
 
 def resolve_preset(experiment: Experiment) -> str:
@@ -259,12 +334,17 @@ def read_experiment(path: str | Path) -> Experiment:
 def override_experiment(base: Experiment, whole: Mapping[str, Any], settings: Mapping[str, Any]) -> Experiment:
     """Return `base` with fields replaced (`whole`) and settings that hold for every model, whatever its table says.
 
-    Tables of models that are no longer asked for are left out. Raises ConfigError as `read_experiment` does.
+    Tables of models that are no longer asked for are left out; stages in a table give way too. Raises ConfigError as
+    `read_experiment` does.
     """
     values = {name: getattr(base, name) for name in Experiment.__struct_fields__} | dict(whole)
     values["settings"] = base.settings | dict(settings)
     values["model"] = {
-        name: {key: value for key, value in table.items() if key not in settings}
+        name: {
+            key: _without(value, settings) if key == "stages" else value
+            for key, value in table.items()
+            if key not in settings
+        }
         for name, table in base.model.items()
         if "models" not in whole or name in whole["models"]
     }
@@ -279,8 +359,10 @@ def dump_experiment(experiment: Experiment) -> str:
 def check_experiment(experiment: Experiment) -> Experiment:
     """Return the experiment if it makes sense as far as that can be told without the models; else ConfigError."""
     experiment = _convert(msgspec.to_builtins(experiment), Experiment)  # constructors don't check types
-    for name in ("data", "results", "word_vectors", "device"):
-        require_text(name, getattr(experiment, name), empty=name == "word_vectors")
+    for name in ("data", "results", "word_vectors", "init_from", "device"):
+        require_text(name, getattr(experiment, name), empty=name in ("word_vectors", "init_from"))
+    if experiment.word_vectors and experiment.init_from:
+        raise ConfigError("word_vectors and init_from: both say what the words start from; expected one of them")
     _check_models(experiment.models)
     check_seeds(experiment.seeds)
     resolve_preset(experiment)

@@ -137,6 +137,17 @@ def evaluate_folds(
                 model, part.split, part.token_ids, device, on_tile=on_tile, on_scores=_of_whole(on_scores, fold, own)
             )
         )
+    return join_folds(parts, folds, captions)
+
+
+def join_folds(
+    parts: Sequence[Evaluation],
+    folds: Sequence[npt.NDArray[np.int64]],
+    captions: Sequence[npt.NDArray[np.int64]],
+) -> Evaluation:
+    """Return the evaluation of a whole split from those of its folds; captions: of each fold, by their numbers."""
+    if len(parts) == 1:
+        return parts[0]
     return Evaluation(
         ranks=Ranks(
             i2t=_join([part.ranks.i2t for part in parts], folds, captions),

@@ -28,6 +28,8 @@ from camp_bench.devices import (
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
+from camp_bench.initial import read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
@@ -47,6 +49,7 @@ from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
     RunRecord,
+    StartedFrom,
     new_run_folder,
     require_writable,
     write_arrays,
@@ -65,11 +68,12 @@ QUERIES, EXAMPLES = "queries_test.npz", "examples_test.npz"
 class _Material:
     """What all runs of an experiment share.
 
-    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep.
+    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep. initial: where all start.
     """
 
     def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], asked: Experiment):
         self.corpus, self.fingerprints, self.command, self.asked = corpus, prints, command, asked
+        self.initial = read_initial_weights(asked.init_from) if asked.init_from else None
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
@@ -83,6 +87,16 @@ class _Material:
             file = user_path(config.word_vectors)
             self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim)
         return self._vectors[key]
+
+    def require_fit(self, plan: RunPlan) -> None:
+        """Raise ConfigError where a run can't start from the weights that it is to start from."""
+        if self.initial is not None:
+            settings = plan.config.settings
+            words = self.corpus.vocabulary(plan.config.vocab_from, settings.min_count).words
+            shape = Shape(vocabulary_size=len(words), feature_size=self.corpus.splits["train"].feature_size)
+            with torch.device("meta"):
+                model = build_model(plan.variant, settings, plan.options, shape, plan.config.seed)
+            require_fit(model, plan.variant.name, words, self.initial)
 
 
 def run_experiment(
@@ -106,8 +120,9 @@ def run_experiment(
     for split in SPLITS:
         corpus.tokens(split)
     material = _Material(corpus, prints, tuple(command), experiment)
-    for plan in plans:  # what can be wrong with a vocabulary or its vectors shows before the first run
+    for plan in plans:  # what can be wrong with a vocabulary or what it starts from shows before the first run
         material.word_vectors(plan.config)
+        material.require_fit(plan)
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
@@ -132,6 +147,13 @@ def _run(
     model = build_model(plan.variant, config.settings, plan.options, shape, config.seed)
     if vectors := material.word_vectors(config):
         model.start_words_from(torch.from_numpy(vectors.rows), torch.from_numpy(vectors.vectors))
+    begun = None
+    if (initial := material.initial) is not None:
+        taken = model.take_weights(initial.weights)
+        source = initial.record
+        begun = StartedFrom(
+            run_id=source.run_id, model=source.config.model, weights_sha256=source.weights_sha256, tensors=taken
+        )
     model.to(device)
     peak_device_bytes(device)  # so that what earlier runs took is not this one's
     for name in SPLITS[1:]:  # a budget that holds no pair shows before the training
@@ -175,6 +197,7 @@ def _run(
             material.fingerprints["test"],
             config.protocol,
             queries=QUERIES,
+            transductive=model.transductive or depends_on_gallery(model, splits["test"], device),
             examples=EXAMPLES if material.asked.examples else None,
             scores=None if scores is None else scores.name,
         ),
@@ -189,7 +212,9 @@ def _run(
         environment=environment,
         dataset=dataset_facts(corpus, material.fingerprints["test"].train),
         vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count, vectors),
-        training=training_record(trained, parameters=sum(weight.numel() for weight in model.parameters())),
+        training=training_record(
+            trained, parameters=sum(weight.numel() for weight in model.parameters()), started_from=begun
+        ),
         evaluations=evaluations,
         timings=timings(
             trained,

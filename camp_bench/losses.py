@@ -8,11 +8,13 @@ negatives of each query first.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
 from camp_bench.shapes import Bool, Float
 
-__all__ = ["cross_entropy_loss", "same_image", "triplet_loss"]
+__all__ = ["cross_entropy_loss", "matching_loss", "same_image", "triplet_loss"]
 
 CLAMP = 1e-6
 """CAMP's released program keeps the arguments of its logarithms in [1e-6, 1 - 1e-6]."""
@@ -55,3 +57,17 @@ def cross_entropy_loss(
     rows = negative.sum(1) / others.sum(1).clamp_min(1)
     columns = negative.sum(0) / others.sum(0).clamp_min(1)
     return (positive + rows + columns).sum()
+
+
+def matching_loss(
+    matching: Float[Tensor, "batch batch"],
+    same: Bool[Tensor, "batch batch"],
+    *,
+    kind: Literal["cross_entropy", "triplet"],
+    margin: float,
+    hardest: bool,
+) -> Float[Tensor, ""]:
+    """Return CAMP's loss over match probabilities or cosines: the cross-entropy, or the triplet loss in its place."""
+    if kind == "triplet":
+        return triplet_loss(matching, same, margin=margin, hardest=hardest)
+    return cross_entropy_loss(matching, same, hardest=hardest)

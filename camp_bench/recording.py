@@ -26,6 +26,7 @@ from camp_bench.records import (
     EvaluationRecord,
     Measurement,
     RunRecord,
+    StartedFrom,
     TrainingRecord,
     VocabularyFacts,
     create_scores,
@@ -113,6 +114,7 @@ def evaluation_record(
     *,
     queries: str | None = None,
     examples: str | None = None,
+    transductive: bool = False,
     scores: str | None = None,
     cascade: CascadeFacts | None = None,
 ) -> EvaluationRecord:
@@ -138,6 +140,7 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
+        transductive=transductive,
         scores=scores,
         cascade=cascade,
     )
@@ -174,7 +177,7 @@ def vocabulary_facts(
     )
 
 
-def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
+def training_record(trained: Trained, *, parameters: int, started_from: StartedFrom | None = None) -> TrainingRecord:
     """Return the story of the training; `parameters` counts the model's numbers."""
     each = len(trained.epochs) // len(trained.best_epochs)  # epochs of a member
     return TrainingRecord(
@@ -184,6 +187,7 @@ def training_record(trained: Trained, *, parameters: int) -> TrainingRecord:
         parameters=parameters,
         collapsed=any(log.collapsed for log in trained.epochs[each - 1 :: each]),
         epochs=trained.epochs,
+        started_from=started_from,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -22,7 +22,9 @@ from camp_bench.devices import explained_memory, nondeterminism, resolve_device,
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.protocols import find_protocol
 from camp_bench.recording import (
@@ -44,6 +46,7 @@ from camp_bench.records import (
     read_file,
     read_record,
     write_arrays,
+    write_file,
     write_record,
 )
 
@@ -52,15 +55,22 @@ __all__ = ["FinishedRun", "evaluate_run", "open_run"]
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run's record with its model, weights loaded, and its vocabulary."""
+    """A run's record with its model, weights loaded, and its vocabulary.
+
+    files: weights and vocabulary by name, where they lie in no run's folder yet: an evaluation then keeps them.
+    """
 
     record: RunRecord
     model: PairModel
     vocabulary: Vocabulary
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
+def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
+    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
+
+    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
+    """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
     if WEIGHTS_NAME not in record.files:
@@ -68,6 +78,8 @@ def open_run(folder: Path) -> FinishedRun:
     config = record.config
     try:
         vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        if allow_plugins and is_plugin(config.model):
+            load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
         settings = resolve_settings(config.settings)
@@ -88,7 +100,7 @@ def open_run(folder: Path) -> FinishedRun:
 
 
 def evaluate_run(
-    folder: Path,
+    run: Path | FinishedRun,
     results: Path,
     reporter: Reporter,
     *,
@@ -97,6 +109,7 @@ def evaluate_run(
     protocol: str = "full",
     device: str = "auto",
     examples: int = 0,
+    allow_plugins: bool = False,
     memory_budget: str | None = None,
     adapt: bool = False,
     save_scores: bool = False,
@@ -106,20 +119,22 @@ def evaluate_run(
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
+    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
-    what the model looks at. rerank: score only so many candidates a query, which the run `proposer` proposes, and
-    measure beside it what scoring every pair gives. The record keeps the config of the training; what was evaluated
-    stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be
-    used or don't fit each other.
+    what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
+    `proposer` proposes, and measure beside it what scoring every pair gives. The record keeps the config of the
+    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
+    or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
     _check_cascade(rerank, proposer, protocol)
     place = resolve_device(device)
     environment = environment_of(place)
-    run = open_run(folder)
-    cheap = None if proposer is None else open_run(proposer)
+    if isinstance(run, Path):
+        run = open_run(run, allow_plugins=allow_plugins)
+    cheap = None if proposer is None else open_run(proposer, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
@@ -162,7 +177,8 @@ def evaluate_run(
                     on_scores=on_scores,
                 )
                 found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
-        files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
+        files = {name: write_file(home / name, data) for name, data in run.files.items()}
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
@@ -171,7 +187,7 @@ def evaluate_run(
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
-            parent=parent.run_id,
+            parent=None if run.files else parent.run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
             deterministic=parent.deterministic and not reasons,
@@ -187,6 +203,7 @@ def evaluate_run(
                     protocol,
                     queries=queries,
                     examples=looked if examples else None,
+                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                     scores=None if scores is None else scores.name,
                     cascade=facts,
                 ),

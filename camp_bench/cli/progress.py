@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from camp_bench.config import Settings
+from camp_bench.config import Settings, stage_settings
 from camp_bench.planning import RunPlan
 from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog, RunRecord
@@ -26,7 +26,10 @@ class Pace:
     """How fast a run goes, and the time left of it: training steps and validations at their measured means."""
 
     def __init__(self, settings: Settings) -> None:
-        self._epochs, self._validate_every = settings.epochs, settings.validate_every
+        stages = stage_settings(settings)
+        self._epochs = self._of_one = sum(stage.epochs for stage in stages)
+        self._validations = sum(stage.epochs // stage.validate_every for stage in stages)
+        self._validations += stages[-1].epochs % stages[-1].validate_every > 0
         self._pairs, self._epoch_start = 0, time.perf_counter()
         self._train_seconds: list[float] = []
         self._dev_seconds: list[float] = []
@@ -53,13 +56,13 @@ class Pace:
     @property
     def seconds_left(self) -> float:
         """Seconds until the last validation, as far as one can tell; a validation not yet seen counts nothing."""
-        epochs, every = self._epochs, self._validate_every
+        epochs = self._epochs
         begun = self._done - len(self._train_seconds)
         if self._train_seconds:
             an_epoch = sum(self._train_seconds) / len(self._train_seconds)
         else:
             an_epoch = (time.perf_counter() - self._epoch_start) / max(begun, 1e-9)
-        validations = -(-epochs // every) - len(self._dev_seconds)
+        validations = self._validations * epochs // self._of_one - len(self._dev_seconds)
         a_validation = sum(self._dev_seconds) / max(len(self._dev_seconds), 1)
         return (epochs - self._done) * an_epoch + validations * a_validation
 
@@ -175,7 +178,8 @@ def _facts(loss: float, pace: Pace) -> str:
 
 
 def _summary(log: EpochLog, epochs: int) -> str:
-    words = [f"epoch {log.epoch}/{epochs}", f"loss {log.loss:.2f} ({log.negatives} negatives)"]
+    stage = f" ({log.stage})" if log.stage else ""
+    words = [f"epoch {log.epoch}/{epochs}{stage}", f"loss {log.loss:.2f} ({log.negatives} negatives)"]
     if log.dev_rsum is not None:
         words.append(f"dev rsum {log.dev_rsum:.1f}")
     return ", ".join([*words, f"{log.train_seconds + (log.dev_seconds or 0):.1f} s"])

@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from camp_bench.config import Settings
-from camp_bench.losses import cross_entropy_loss, triplet_loss
+from camp_bench.losses import matching_loss
 from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
-from camp_bench.models.encoders import WordEncoder, region_encoder
+from camp_bench.models.encoders import WordEncoder, linear, region_encoder
 from camp_bench.scoring.camp import camp_tile
 from camp_bench.scoring.plain import CampForm, camp_attention, camp_plain
 from camp_bench.shapes import Bool, Float, Int
@@ -53,13 +53,13 @@ class Camp(PairModel):
         self.image_encoder = region_encoder(shape.feature_size, dim)
         self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, dim, settings.word_spread)
         if options.attention:
-            self.key_image, self.key_text = _linear(dim, dim, bias=False), _linear(dim, dim, bias=False)
+            self.key_image, self.key_text = linear(dim, dim, bias=False), linear(dim, dim, bias=False)
         fused = 2 * dim if options.fusion == "concat" else dim
-        self.fuse_image, self.fuse_text = _linear(fused, dim), _linear(fused, dim)
+        self.fuse_image, self.fuse_text = linear(fused, dim), linear(fused, dim)
         if options.pooling == "attention":
-            self.attend_image, self.attend_text = _linear(dim, 1, bias=False), _linear(dim, 1, bias=False)
+            self.attend_image, self.attend_text = linear(dim, 1, bias=False), linear(dim, 1, bias=False)
         if options.score == "mlp":
-            self.hidden, self.out = _linear(dim, dim), _linear(dim, 1)
+            self.hidden, self.out = linear(dim, dim), linear(dim, 1)
         self.form = CampForm(**{name: getattr(options, name) for name in CampForm.__slots__})
         self.hardest_negatives = options.negatives == "hardest"
         self.neutral_score = 0.5 if (options.score, options.loss) == ("cosine", "cross_entropy") else 0.0
@@ -101,9 +101,8 @@ class Camp(PairModel):
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         matching = torch.sigmoid(scores) if self.form.score == "mlp" else scores
-        if self.options.loss == "triplet":
-            return triplet_loss(matching, same, margin=self.settings.margin, hardest=hardest)
-        return cross_entropy_loss(matching, same, hardest=hardest)
+        kind, margin = self.options.loss, self.settings.margin
+        return matching_loss(matching, same, kind=kind, margin=margin, hardest=hardest)
 
     def _weights(self) -> dict[str, Tensor]:
         weights = {
@@ -124,14 +123,6 @@ class Camp(PairModel):
                 "out_bias": self.out.bias[0],
             }
         return weights
-
-
-def _linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
-    layer = nn.Linear(size_in, size_out, bias=bias)
-    nn.init.xavier_uniform_(layer.weight)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 QUICK = msgspec.structs.replace(

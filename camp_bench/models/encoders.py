@@ -8,15 +8,21 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from camp_bench.shapes import Float, Int
 
-__all__ = ["SentenceEncoder", "WordEncoder", "region_encoder"]
+__all__ = ["SentenceEncoder", "WordEncoder", "linear", "region_encoder"]
+
+
+def linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
+    """Return a linear layer with Xavier-uniform weight and zero bias."""
+    layer = nn.Linear(size_in, size_out, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 def region_encoder(feature_size: int, dim: int) -> nn.Linear:
     """Return Linear(F, D) with Xavier-uniform weight and zero bias (SCAN section 3.2, VSE++ section 3)."""
-    layer = nn.Linear(feature_size, dim)
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return linear(feature_size, dim)
 
 
 class _Recurrent(nn.Module):

@@ -1,0 +1,99 @@
+"""Another run's weights as a start: whether they fit, and which stages of a training they make unnecessary."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from camp_bench.config import Settings, user_path
+from camp_bench.data.vocabulary import Vocabulary
+from camp_bench.errors import ConfigError, DataError, RecordError
+from camp_bench.models.base import PairModel
+from camp_bench.records import VOCABULARY_NAME, WEIGHTS_NAME, RunRecord, read_file, read_record
+
+__all__ = ["InitialWeights", "read_initial", "read_initial_weights", "remaining_stages", "require_fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class InitialWeights:
+    """What a run left that another can start from."""
+
+    record: RunRecord
+    weights: Mapping[str, Tensor]
+    words: Sequence[str]
+
+
+def read_initial(init_from: str) -> RunRecord:
+    """Return the record of a run to start from; RecordError where it can't be read or has no weights."""
+    record = read_record(user_path(init_from))
+    if WEIGHTS_NAME not in record.files:
+        raise RecordError(
+            f"init_from: {init_from} holds no weights; give the run that was trained, {record.parent or 'not this one'}"
+        )
+    return record
+
+
+def read_initial_weights(init_from: str) -> InitialWeights:
+    """Load what a run left; RecordError where a file is missing or not the one that it recorded."""
+    record, path = read_initial(init_from), user_path(init_from)
+    home: Path = path if path.is_dir() else path.parent
+    try:
+        weights = safetensors.torch.load(read_file(home, record, WEIGHTS_NAME))
+        words = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME)).words
+    except (safetensors.SafetensorError, DataError) as error:
+        raise RecordError(f"init_from: {init_from} is not a run that can be used: {error}") from None
+    return InitialWeights(record, weights, words)
+
+
+def remaining_stages(settings: Settings, model: str, record: RunRecord) -> Settings:
+    """Return the settings without the stages that a start from this run makes unnecessary.
+
+    A run of what a first stage trains stands for that stage and those before it; a run of the model itself for all
+    stages that train another model first. Raises ConfigError for a run of another family.
+    """
+    found, own = _kind(record.config.model), _kind(model)
+    if found[0] != own[0]:
+        raise ConfigError(
+            f"init_from: {record.run_id} is a run of {record.config.model}; expected one of {model} or its family"
+        )
+    before = list(itertools.takewhile(bool, (stage.model for stage in settings.stages)))
+    done = max((number for number, other in enumerate(before, start=1) if _kind(other) == found), default=0)
+    return msgspec.structs.replace(settings, stages=settings.stages[len(before) if found == own else done :])
+
+
+def _kind(model: str) -> list[str]:
+    """Return family and variant: `camp:cross_attention_new:masked` is a form of `camp:cross_attention_new`."""
+    return model.split(":")[:2]
+
+
+def require_fit(model: PairModel, name: str, words: Sequence[str], initial: InitialWeights) -> None:
+    """Raise ConfigError unless a model of these words can start from the run.
+
+    Tensors of the same name must have the same shape. A model without stages must find all of its own; one with stages
+    takes those that both have.
+    """
+    who = f"init_from: {initial.record.run_id} ({initial.record.config.model})"
+    if list(words) != list(initial.words):
+        raise ConfigError(
+            f"{who}: its vocabulary of {len(initial.words)} words is not that of this run, {len(words)}; "
+            "use the same data, vocab_from and min_count"
+        )
+    own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in initial.weights.items()}
+    for key in own.keys() & given.keys():
+        if own[key] != given[key]:
+            raise ConfigError(
+                f"{who}: {key} has the shape {given[key]}, {name} needs {own[key]}; "
+                "expected a run with the same dim and features"
+            )
+    if not model.settings.stages:
+        for key in sorted(own.keys() ^ given.keys()):
+            lacks, of = ("has no", "needs") if key in own else ("has", "has no place for")
+            raise ConfigError(f"{who}: it {lacks} {key}, which {name} {of}; expected a run of {name}")

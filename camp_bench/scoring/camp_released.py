@@ -1,0 +1,269 @@
+"""CAMP's four released measures for all pairs of a tile, with every linear layer that can be made once an item.
+
+A message is a mixture of the other side's vectors, and so is a message of messages. Its coefficients are a small table
+(regions x words), and a linear layer of a mixture is the mixture of the layer: so keys, queries, the message's half of
+the fusing layer and the second attention's logits, A (T Wq Wk^T T^T) A^T, need no D x D product for a pair. Lengths and
+products come from Gram tables, and a gate that is one number a place passes through the fusing layer. What stays is the
+hidden layer of the attention that pools, 2 (R + L) D^2 operations a pair, in the gated forms alone.
+
+The zero words of a padded caption all do the same: they are one word, whose weight in a softmax is their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from camp_bench.scoring.common import EPSILON, l2norm, norm_from_square, word_mask
+from camp_bench.scoring.plain_camp_released import PADDED_WORDS, ReleasedForm
+from camp_bench.scoring.recompute import score_tile
+from camp_bench.shapes import Float, Int
+from camp_bench.workers import spread
+
+__all__ = ["camp_released_tile", "prepare_captions", "prepare_images"]
+
+GROUP = 8
+"""Captions whose pooled vectors go through the last two layers together."""
+CANCELLATION = 1e-2
+"""Below this share of (sum of a_k |v_k|)^2, a mixture's square length is computed from the mixture itself."""
+
+_Tensors = dict[str, Tensor]
+
+
+def prepare_images(regions: Float[Tensor, "I R D"], weights: _Tensors, form: ReleasedForm) -> _Tensors:
+    """Return what all pairs of an image share; `weights` as in `camp_released_plain`."""
+    return {"vectors": regions} | _prepare(regions, weights, form, "image", "text")
+
+
+def prepare_captions(
+    words: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"], weights: _Tensors, form: ReleasedForm
+) -> _Tensors:
+    """Return what all pairs of a caption share. What stands beyond a caption's length doesn't count.
+
+    probes: (C, L, 2 or 3, D), what gives logits when multiplied with regions, and last the words themselves. bias:
+    (C, L), added to a word's logits, minus infinity where there is none. lengths: on the CPU, how many words count.
+    """
+    if form.padded:
+        words = functional.pad(words, (0, 0, 0, 1))
+    real = word_mask(lengths.to(words.device), words.shape[1])
+    words = words * real[:, :, None]
+    bias = torch.zeros(real.shape, dtype=words.dtype, device=words.device).masked_fill(~real, -torch.inf)
+    if form.padded:
+        missing = (PADDED_WORDS - lengths).clamp_min(0).to(words)
+        bias[torch.arange(len(words), device=words.device), lengths.to(words.device)] = missing.log()
+        lengths = lengths + 1
+    keys, scale = words @ weights["key_text"], words.shape[2] ** -0.5
+    if form.own_queries:
+        probes = [keys @ weights["query_image"].T, words @ weights["query_text"] @ weights["key_image"].T]
+    else:
+        probes = [keys @ weights["key_image"].T]
+    stacked = torch.stack([*(scale * probe for probe in probes), words], 2)
+    return {"probes": stacked, "bias": bias, "lengths": lengths} | _prepare(words, weights, form, "text", "image")
+
+
+def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedForm, side: str, other: str) -> _Tensors:
+    """Return the tables of one side's vectors, and what they send to the other side through its layers."""
+    prepared = {}
+    if form.normalized or not form.gated:
+        prepared["gram"] = vectors @ vectors.transpose(1, 2)
+    if form.second:
+        queries, keys = vectors @ weights[f"second_query_{other}"], vectors @ weights[f"second_key_{other}"]
+        prepared["affinity"] = queries @ keys.transpose(1, 2) * vectors.shape[2] ** -0.5
+    if form.gated:
+        dim = vectors.shape[2]
+        prepared["own"] = vectors @ weights[f"fuse_{side}"][:dim]
+        prepared["sent"] = vectors @ weights[f"fuse_{other}"][-dim:]  # the same layer twice where vectors are added
+    elif form.pooling == "attention":
+        prepared["sent"] = vectors @ weights[f"pool_{other}"]
+    return prepared
+
+
+def camp_released_tile(
+    images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm
+) -> Float[Tensor, "I C"]:
+    """Return the match score of every pair of prepared items, equal to `camp_released_plain` up to rounding."""
+    used = {name: weight for name, weight in weights.items() if name.startswith(_AFTER)}
+    names = tuple(images), tuple(captions), tuple(used)
+
+    def named(*values: Sequence[Tensor]) -> list[_Tensors]:
+        return [dict(zip(of, some, strict=True)) for of, some in zip(names, values, strict=True)]
+
+    def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
+        ours, theirs, layers = named(images, captions, shared)
+        lengths = theirs.pop("lengths").tolist()
+
+        def some(rows: range) -> Tensor:
+            met = [_meet(ours, _cut(theirs, row, lengths[row]), layers, form) for row in rows]
+            return _finish(torch.stack(met, 1), layers, form)
+
+        groups = [range(start, min(start + GROUP, len(lengths))) for start in range(0, len(lengths), GROUP)]
+        return torch.cat(list(spread(some, groups, images[0].device)), 1)
+
+    def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
+        ours, theirs, layers = named(images, captions, shared)
+        longest = int(theirs.pop("lengths").max())
+        return _finish(_meet(ours, _cut(theirs, slice(None), longest), layers, form), layers, form)
+
+    return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()), tuple(used.values()))
+
+
+_AFTER = ("fuse_image_bias", "fuse_text_bias", "pool_", "heads_", "hidden", "out")
+"""The weights that pairs need, in place of what is made of the others once an item."""
+
+
+def _cut(captions: _Tensors, rows: int | slice, length: int) -> _Tensors:
+    """Return one caption as a group of one, or several, with their first words only."""
+    group = slice(rows, rows + 1) if isinstance(rows, int) else rows
+    tables = ("gram", "affinity")
+    return {
+        name: value[group, :length, :length] if name in tables else value[group, :length]
+        for name, value in captions.items()
+    }
+
+
+def _meet(images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:
+    """Return what is left of P pairs before the last layers, (P, 2 D), or their cosines, (P,).
+
+    Captions are P too, each the partner of an image, or one that meets all images.
+    """
+    bias = captions["bias"]
+    vectors, probes = images["vectors"], captions["probes"]
+    pairs, regions, _ = vectors.shape
+    tables = _multiply(probes.flatten(1, 2), vectors).view(pairs, *probes.shape[1:3], regions)
+    products = tables[:, :, -1]
+    # a softmax over as few numbers in a row as words is slow, so those run over the middle dimension
+    to_regions = (tables[:, :, 0] + bias[:, :, None]).softmax(1).transpose(1, 2).contiguous()
+    to_words = tables[:, :, -2].softmax(2)
+    if form.second:
+        again = _mix(to_regions, captions["affinity"]) @ to_regions.transpose(1, 2)
+        to_regions = again.softmax(2) @ to_regions
+        turned = to_words @ images["affinity"].transpose(1, 2) @ to_words.transpose(1, 2)
+        to_words = (turned + bias[:, :, None]).softmax(1).transpose(1, 2) @ to_words
+    if not form.gated:
+        return _cosine(to_regions, to_words, products, images, captions, weights, form)
+    own, sent, words = captions["own"], captions["sent"], probes[:, :, -1]
+    to_regions, gate = _gate(to_regions, products.transpose(1, 2), words, captions.get("gram"))
+    mixed = _mix(to_regions, sent, images["own"])
+    image = _pool(_fuse(mixed, gate, vectors, weights.get("fuse_image_bias")), None, weights, "image")
+    to_words, gate = _gate(to_words, products, vectors, images.get("gram"))
+    mixed = _mix(to_words, images["sent"], own)
+    text = _pool(_fuse(mixed, gate, words, weights.get("fuse_text_bias")), bias, weights, "text")
+    return torch.cat((l2norm(image), l2norm(text)) if form.normalized else (image, text), 1)
+
+
+def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
+    """Put pooled vectors, (..., 2 D), through the last two layers; cosines are scores already."""
+    if not form.gated:
+        return met
+    hidden = torch.addmm(weights["hidden_bias"], met.flatten(0, -2), weights["hidden"]).relu_()
+    return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1])
+
+
+def _multiply(probes: Float[Tensor, "N K D"], vectors: Float[Tensor, "P R D"]) -> Float[Tensor, "P K R"]:
+    """Return the inner products of each pair's probes and vectors; N may be 1."""
+    if len(probes) == len(vectors):
+        return probes @ vectors.transpose(1, 2)
+    table = probes[0] @ vectors.flatten(0, 1).T
+    return table.view(len(table), *vectors.shape[:2]).transpose(0, 1).contiguous()
+
+
+def _mix(
+    table: Float[Tensor, "P K J"], vectors: Float[Tensor, "N J D"], onto: Float[Tensor, "M K D"] | None = None
+) -> Float[Tensor, "P K D"]:
+    """Return the mixtures that a table asks for, added to `onto` if given; N and M may be 1."""
+    pairs, places, _ = table.shape
+    if len(vectors) == pairs:
+        return table @ vectors if onto is None else torch.baddbmm(onto.expand(pairs, -1, -1), table, vectors)
+    flat, one = table.reshape(pairs * places, -1), vectors[0]
+    mixed = flat @ one if onto is None else torch.addmm(onto.flatten(0, 1), flat, one)
+    return mixed.view(pairs, places, -1)
+
+
+def _gate(
+    table: Float[Tensor, "P K J"],
+    products: Float[Tensor, "P K J"],
+    vectors: Float[Tensor, "N J D"],
+    gram: Float[Tensor, "N J J"] | None,
+) -> tuple[Float[Tensor, "P K J"], Float[Tensor, "P K 1"]]:
+    """Return the table of messages, of unit length where their Gram table is given, and the gate of each place.
+
+    products: of the places' own vectors with those that the messages mix.
+    """
+    if gram is not None:
+        length = norm_from_square(_square(table, vectors, gram))[:, :, None]
+        table = table / (length + EPSILON).masked_fill(length == 0, torch.inf)
+    return table, (table * products).sum(2, keepdim=True).sigmoid()
+
+
+def _square(
+    table: Float[Tensor, "P K J"], vectors: Float[Tensor, "N J D"], gram: Float[Tensor, "N J J"]
+) -> Float[Tensor, "P K"]:
+    """Return the square length of each mixture, from the mixture itself where the Gram table's digits cancel."""
+    square = (_mix(table, gram) * table).sum(2)
+    with torch.no_grad():
+        bound = _mix(table, gram.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()[:, :, None])[:, :, 0].square()
+        pair, place = (square < CANCELLATION * bound).nonzero(as_tuple=True)
+    if len(pair) == 0:
+        return square
+    source = vectors[pair] if len(vectors) == len(table) else vectors
+    exact = (table[pair, place][:, None] @ source)[:, 0].square().sum(1)
+    return square.index_put((pair, place), exact)
+
+
+def _fuse(
+    mixed: Float[Tensor, "P K D"],
+    gate: Float[Tensor, "P K 1"],
+    own: Float[Tensor, "N K D"],
+    fusion_bias: Float[Tensor, " D"] | None,
+) -> Float[Tensor, "P K D"]:
+    """Return relu(gate * mixed + bias) + own; N may be 1. A gate is positive: without a bias it may follow the relu."""
+    if fusion_bias is None:
+        return torch.addcmul(own, gate, mixed.relu_())
+    return torch.addcmul(fusion_bias, gate, mixed).relu_() + own
+
+
+def _pool(
+    fused: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, weights: _Tensors, side: str
+) -> Float[Tensor, "P D"]:
+    """Return the mean over the heads of what each attends to; the heads are averaged before they meet the vectors."""
+    hidden = torch.addmm(weights[f"pool_{side}_bias"], fused.flatten(0, 1), weights[f"pool_{side}"]).relu_()
+    return torch.bmm(_share(hidden.view(fused.shape), bias, weights[f"heads_{side}"]), fused)[:, 0]
+
+
+def _share(
+    hidden: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, heads: Float[Tensor, "D H"]
+) -> Float[Tensor, "P 1 K"]:
+    logits = functional.linear(hidden, heads.T) * hidden.shape[2] ** -0.5
+    share: Tensor = (logits if bias is None else logits + bias[:, :, None]).softmax(1).mean(2)
+    return share[:, None]
+
+
+def _cosine(
+    to_regions: Float[Tensor, "P R L"],
+    to_words: Float[Tensor, "P L R"],
+    products: Float[Tensor, "P L R"],
+    images: _Tensors,
+    captions: _Tensors,
+    weights: _Tensors,
+    form: ReleasedForm,
+) -> Float[Tensor, " P"]:
+    """Return the cosine of the pooled messages of both sides, each a mixture of the other side's vectors."""
+    bias = captions["bias"]
+    if form.pooling == "attention":
+        hidden = (_mix(to_regions, captions["sent"]) + weights["pool_image_bias"]).relu_()
+        of_words = _share(hidden, None, weights["heads_image"]) @ to_regions
+        hidden = (_mix(to_words, images["sent"]) + weights["pool_text_bias"]).relu_()
+        of_regions = _share(hidden, bias, weights["heads_text"]) @ to_words
+    else:
+        of_words = to_regions.mean(1, keepdim=True)
+        of_regions = bias.softmax(1)[:, None] @ to_words
+    product = (of_words @ products @ of_regions.transpose(1, 2)).flatten()
+    squares = (
+        _square(of_words, captions["probes"][:, :, -1], captions["gram"]),
+        _square(of_regions, images["vectors"], images["gram"]),
+    )
+    norms = norm_from_square(squares[0]) * norm_from_square(squares[1])
+    return product / norms[:, 0].clamp_min(EPSILON)
