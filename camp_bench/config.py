@@ -30,11 +30,14 @@ __all__ = [
     "RunConfig",
     "Settings",
     "Stage",
+    "check_examples",
     "check_experiment",
     "check_seeds",
     "dump_experiment",
     "explain_invalid",
+    "format_bytes",
     "override_experiment",
+    "parse_bytes",
     "parse_experiment",
     "parse_models",
     "parse_seeds",
@@ -55,6 +58,7 @@ PAPER = "paper"
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, so that every generator in use takes them as they are."""
 MAX_THREADS = 1024
+MAX_EXAMPLES = 1000
 MAX_DIM, MAX_WHOLE, MAX_NUMBER = 2**16, 2**31 - 1, 1e6
 """The largest sizes, other whole numbers and numbers that a setting takes: what is beyond them is a slip."""
 
@@ -83,7 +87,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     learning rate is divided by 10. clip_norm: largest gradient norm (0: no clipping). margin: of the triplet losses.
     min_count: how often a word must occur to be in the vocabulary. max_words: captions are cut to this many tokens.
     validate_every: epochs between two validations on dev (the last epoch is always validated).
-    tile_images, tile_captions: the grid in which scores are computed; float scores depend on it in their last bits.
+    tile_images, tile_captions: the largest tile in which scores are computed; float scores depend on it in their last
+    bits. memory_budget: of scoring, such as 1GB, beside features and weights; where a tile takes too much of it, it is
+    made smaller. It is a setting and no measurement, so tiles never depend on what happens to be free. adapt: where
+    memory runs out nevertheless, score again with half the budget instead of giving up.
     stages: what the training goes through in order; none for one training of the model itself.
     """
 
@@ -105,7 +112,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     validate_every: int
     tile_images: int
     tile_captions: int
+    memory_budget: str = "1GB"
+    adapt: bool = False
     stages: tuple[Stage, ...] = ()
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        return parse_bytes(self.memory_budget)
 
 
 class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,7 +147,8 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
     word_vectors: a file that the words start from, or "" for none. init_from: a run whose weights every model starts
-    from, or "" for none. threads: of the CPU, 0 for as many as torch chooses.
+    from, or "" for none. threads: of the CPU, 0 for as many as torch chooses. examples: how many test captions to keep
+    with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -150,6 +164,8 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int = 0
     results: str = "results"
+    examples: int = 0
+    save_scores: bool = False
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}
 
@@ -195,9 +211,27 @@ def resolve_settings(base: Settings, *overrides: dict[str, Any]) -> Settings:
     _require("learning_rate", rate, f"a number above 0, {MAX_NUMBER:.0f} or less", 0 < rate <= MAX_NUMBER)
     _require("batch_size", batch, "2 or more (a batch needs negatives)", batch >= 2)
     _require("batch_size", batch, f"{MAX_WHOLE} or less", batch <= MAX_WHOLE)
+    parse_bytes(settings.memory_budget)
     _require("decay_epochs", settings.decay_epochs, "rising epochs of 1 or more", _rising(settings.decay_epochs))
     stage_settings(settings)  # refuses what makes no sense in them
     return settings
+
+
+def parse_bytes(text: str) -> int:
+    """Read an amount of memory such as 512MB, 1.5GB or 1GiB into bytes; ConfigError for anything else."""
+    found = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)(i?)B\s*", text, re.IGNORECASE | re.ASCII)
+    if found is None:
+        raise ConfigError(f"memory_budget: got '{text}', expected an amount of memory such as 512MB, 1.5GB or 1GiB")
+    unit = 1024 if found[3] else 1000
+    return int(float(found[1]) * unit ** " KMGT".index(found[2].upper() or " "))
+
+
+def format_bytes(amount: int) -> str:
+    """Return an amount of memory as `parse_bytes` reads it, exactly: 250MB, or 999B."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if amount >= size and amount % size == 0:
+            return f"{amount // size}{unit}"
+    return f"{amount}B"
 
 
 def stage_settings(settings: Settings) -> tuple[Settings, ...]:
@@ -334,12 +368,19 @@ def check_experiment(experiment: Experiment) -> Experiment:
     _require(
         "threads", experiment.threads, f"0 (torch chooses) to {MAX_THREADS}", 0 <= experiment.threads <= MAX_THREADS
     )
+    check_examples(experiment.examples)
     find_protocol(experiment.protocol)
     for name in experiment.model:
         if name not in experiment.models:
             hint = nearest(name, experiment.models)
             raise ConfigError(f"[model.{name}]: not among the models to run, {', '.join(experiment.models)}{hint}")
     return experiment
+
+
+def check_examples(examples: int) -> int:
+    """Return how many examples to keep if that is a sensible number; else ConfigError."""
+    _require("examples", examples, f"0 to {MAX_EXAMPLES}", 0 <= examples <= MAX_EXAMPLES)
+    return examples
 
 
 def user_path(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""From a model and a split to ranks and metrics: encode once, score tile by tile, rank as the tiles come."""
+"""From a model and a split to ranks and metrics: score tile by tile, rank as the tiles come."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from camp_bench.data.batches import pad_tokens
+from camp_bench.config import format_bytes
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
-from camp_bench.errors import NumericError
+from camp_bench.devices import explained_memory
+from camp_bench.errors import DeviceError, NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
-from camp_bench.models.base import PairModel, Prepared
+from camp_bench.models.base import PairModel
 from camp_bench.protocols import find_protocol, fold_images
-from camp_bench.ranking import DirectionRanks, Ranks, TileGrid, build_grid, rank_tiles
+from camp_bench.ranking import DirectionRanks, Ranks, rank_tiles
+from camp_bench.tiling import Numbers, OnScores, SplitTiles
 from camp_bench.timing import timed
 
-__all__ = ["Evaluation", "evaluate_folds", "evaluate_split", "folds_of"]
+__all__ = [
+    "Evaluation",
+    "evaluate_folds",
+    "evaluate_split",
+    "folds_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,8 @@ class Evaluation:
     """Ranks of a split, the metrics derived from them, and the seconds of encoding and of scoring with ranking.
 
     Where there are folds, each query was ranked within its own, ids count over the whole split, and metrics are means
-    over the folds. chance_rsum: that of a constant scorer on the same folds.
+    over the folds. chance_rsum: that of a constant scorer on the same folds. tile_images, tile_captions: of the largest
+    tile, fitted to memory_budget_bytes.
     """
 
     ranks: Ranks
@@ -35,6 +43,9 @@ class Evaluation:
     chance_rsum: float
     encode_seconds: float
     score_seconds: float
+    tile_images: int
+    tile_captions: int
+    memory_budget_bytes: int
 
 
 def evaluate_split(
@@ -44,37 +55,56 @@ def evaluate_split(
     device: torch.device,
     *,
     on_tile: Callable[[int, int], None] | None = None,
+    on_scores: OnScores | None = None,
 ) -> Evaluation:
-    """Rank all images and captions of a split against each other, in float32 and in the grid of the model's settings.
+    """Rank all images and captions of a split against each other, in float32 and in the grid that the settings give.
 
-    token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all).
-    Raises NumericError where a score is NaN.
+    token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all). on_scores: told
+    the images (I,), captions (C,) and scores (I, C) of every tile.
+    Raises NumericError where a score is NaN, ConfigError for a budget that holds no pair and DeviceError, saying which
+    budget to pass, where memory runs out; with `adapt` among the settings it halves the budget and starts again.
     """
-    grid = build_grid(
-        split.image_of,
-        split.n_images,
-        tile_images=model.settings.tile_images,
-        tile_captions=model.settings.tile_captions,
-        lengths=np.array([len(ids) for ids in token_ids]),
-        texts=[tuple(ids) for ids in token_ids],
-    )
+    budget = model.settings.memory_budget_bytes
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            with timed(device) as encoding:
-                images, captions = _prepare(model, split, token_ids, grid, device)
-            with timed(device) as scoring:
-                ranks = rank_tiles(
-                    grid, lambda i, t: model.score_tile(images[i], captions[t]), device=device, on_tile=on_tile
-                )
+            while True:
+                tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
+                with timed(device) as whole:
+                    ranks = _rank(tiles, on_tile, give_up=not model.settings.adapt)
+                if ranks is not None:
+                    break
+                budget //= 2
     except NumericError as error:
         raise NumericError(f"{split.name}: {error}") from None
     finally:
         model.train(was_training)
-    metrics = retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)
-    chance = chance_metrics(split.image_of, split.n_images)["rsum"]
-    return Evaluation(ranks, metrics, chance, encoding.seconds, scoring.seconds)
+    return Evaluation(
+        ranks=ranks,
+        metrics=retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts),
+        chance_rsum=chance_metrics(split.image_of, split.n_images)["rsum"],
+        encode_seconds=tiles.encode_seconds,
+        score_seconds=whole.seconds - tiles.encode_seconds,
+        tile_images=tiles.size[0],
+        tile_captions=tiles.size[1],
+        memory_budget_bytes=budget,
+    )
+
+
+def _rank(tiles: SplitTiles, on_tile: Callable[[int, int], None] | None, *, give_up: bool) -> Ranks | None:
+    """Return the ranks; None where memory ran out and that is no reason to give up."""
+    half = format_bytes(tiles.budget // 2)
+    remedy = f"pass --memory-budget {half} or less (it was scoring {tiles.size[0]} x {tiles.size[1]} pairs), or --adapt"
+    try:
+        with explained_memory(remedy):
+            return rank_tiles(tiles.grid, tiles.score, device=tiles.device, strip=tiles.strip(), on_tile=on_tile)
+    except DeviceError:
+        if give_up:
+            raise
+    if tiles.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
 
 
 def folds_of(split: Split, protocol: str) -> list[npt.NDArray[np.int64]]:
@@ -89,16 +119,21 @@ def evaluate_folds(
     device: torch.device,
     *,
     on_tile: Callable[[int, int], None] | None = None,
+    on_scores: OnScores | None = None,
 ) -> Evaluation:
     """Evaluate each fold of images with its captions by itself. folds: images of each, together all of the split."""
     if len(folds) == 1:
-        return evaluate_split(model, whole.split, whole.token_ids, device, on_tile=on_tile)
+        return evaluate_split(model, whole.split, whole.token_ids, device, on_tile=on_tile, on_scores=on_scores)
     parts: list[Evaluation] = []
     captions: list[npt.NDArray[np.int64]] = []
     for fold in folds:
         part, own = whole.subset(fold)
         captions.append(own)
-        parts.append(evaluate_split(model, part.split, part.token_ids, device, on_tile=on_tile))
+        parts.append(
+            evaluate_split(
+                model, part.split, part.token_ids, device, on_tile=on_tile, on_scores=_of_whole(on_scores, fold, own)
+            )
+        )
     return Evaluation(
         ranks=Ranks(
             i2t=_join([part.ranks.i2t for part in parts], folds, captions),
@@ -108,7 +143,17 @@ def evaluate_folds(
         chance_rsum=float(np.mean([part.chance_rsum for part in parts])),
         encode_seconds=sum(part.encode_seconds for part in parts),
         score_seconds=sum(part.score_seconds for part in parts),
+        tile_images=max(part.tile_images for part in parts),
+        tile_captions=max(part.tile_captions for part in parts),
+        memory_budget_bytes=min(part.memory_budget_bytes for part in parts),
     )
+
+
+def _of_whole(told: OnScores | None, images: Numbers, captions: Numbers) -> OnScores | None:
+    """Return who is told of a fold's scores by the numbers in the whole split."""
+    if told is None:
+        return None
+    return lambda rows, columns, scores: told(images[rows], captions[columns], scores)
 
 
 def _join(
@@ -127,18 +172,3 @@ def _join(
         top_ids=np.concatenate(tops)[order],
         top_scores=np.concatenate([part.top_scores[:, :width] for part in parts])[order],
     )
-
-
-def _prepare(
-    model: PairModel, split: Split, token_ids: Sequence[Sequence[int]], grid: TileGrid, device: torch.device
-) -> tuple[list[Prepared], list[Prepared]]:
-    """Encode by tile: the grid alone decides which items share a batch, so it alone decides the last bits."""
-    images = []
-    for rows in grid.image_tiles:
-        features = torch.from_numpy(split.gather(np.arange(rows.start, rows.stop))).to(device)
-        images.append(model.prepare_images(model.encode_images(features)))
-    captions = []
-    for columns in grid.caption_tiles:
-        tokens, lengths = pad_tokens([token_ids[i] for i in columns])
-        captions.append(model.prepare_captions(model.encode_captions(tokens.to(device), lengths), lengths))
-    return images, captions

@@ -27,13 +27,16 @@ from camp_bench.devices import (
 )
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
-from camp_bench.initial import InitialWeights, read_initial_weights, require_fit
+from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
+from camp_bench.initial import read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
 from camp_bench.planning import RunPlan, plan_runs
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -53,25 +56,24 @@ from camp_bench.records import (
     write_file,
     write_record,
 )
+from camp_bench.tiling import tile_size
 from camp_bench.train import train
 
 __all__ = ["run_experiment"]
 
 SPLITS = ("train", "dev", "test")
-QUERIES = "queries_test.npz"
+QUERIES, EXAMPLES = "queries_test.npz", "examples_test.npz"
 
 
 class _Material:
-    """What all runs of an experiment share. fingerprints: of each split that is evaluated. initial: where all start."""
+    """What all runs of an experiment share.
 
-    def __init__(
-        self,
-        corpus: Corpus,
-        prints: Mapping[str, Fingerprints],
-        command: tuple[str, ...],
-        initial: InitialWeights | None,
-    ) -> None:
-        self.corpus, self.fingerprints, self.command, self.initial = corpus, prints, command, initial
+    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep. initial: where all start.
+    """
+
+    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], asked: Experiment):
+        self.corpus, self.fingerprints, self.command, self.asked = corpus, prints, command, asked
+        self.initial = read_initial_weights(asked.init_from) if asked.init_from else None
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
@@ -117,8 +119,7 @@ def run_experiment(
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
         corpus.tokens(split)
-    initial = read_initial_weights(experiment.init_from) if experiment.init_from else None
-    material = _Material(corpus, prints, tuple(command), initial)
+    material = _Material(corpus, prints, tuple(command), experiment)
     for plan in plans:  # what can be wrong with a vocabulary or what it starts from shows before the first run
         material.word_vectors(plan.config)
         material.require_fit(plan)
@@ -155,6 +156,9 @@ def _run(
         )
     model.to(device)
     peak_device_bytes(device)  # so that what earlier runs took is not this one's
+    for name in SPLITS[1:]:  # a budget that holds no pair shows before the training
+        tile_size(model, splits[name].split, splits[name].token_ids, config.settings.memory_budget_bytes)
+    scores = ScoreFile(folder, splits["test"].split) if material.asked.save_scores else None
     with strict_numerics(device), nondeterminism() as reasons:
         trained = train(
             model,
@@ -171,6 +175,7 @@ def _run(
             folds_of(splits["test"].split, config.protocol),
             device,
             on_tile=lambda done, total: reporter.on_tile("test", done, total),
+            on_scores=None if scores is None else scores.take,
         )
     if device.type == "mps":
         reasons.append("the mps device has no deterministic mode")
@@ -179,15 +184,22 @@ def _run(
         VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),
         QUERIES: write_arrays(folder / QUERIES, query_arrays(test, splits["test"].split)),
     }
+    if material.asked.examples:
+        looked_at = example_arrays(model, splits["test"], vocabulary, test.ranks.t2i, material.asked.examples, device)
+        files[EXAMPLES] = write_arrays(folder / EXAMPLES, looked_at)
+    if scores is not None:
+        files[scores.name] = scores.finish()
     evaluations = (
-        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full", config.settings),
+        evaluation_record(trained.dev, splits["dev"].split, material.fingerprints["dev"], "full"),
         evaluation_record(
             test,
             splits["test"].split,
             material.fingerprints["test"],
             config.protocol,
-            config.settings,
             queries=QUERIES,
+            transductive=model.transductive or depends_on_gallery(model, splits["test"], device),
+            examples=EXAMPLES if material.asked.examples else None,
+            scores=None if scores is None else scores.name,
         ),
     )
     record = RunRecord(

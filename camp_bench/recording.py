@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from camp_bench.config import Settings
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
@@ -29,12 +28,16 @@ from camp_bench.records import (
     StartedFrom,
     TrainingRecord,
     VocabularyFacts,
+    create_scores,
+    file_sha256,
 )
+from camp_bench.tiling import Numbers
 from camp_bench.train import Observer, Trained
 
 __all__ = [
     "OUT_OF_MEMORY",
     "Reporter",
+    "ScoreFile",
     "dataset_facts",
     "environment_of",
     "evaluation_record",
@@ -46,7 +49,7 @@ __all__ = [
 ]
 
 
-OUT_OF_MEMORY = "lower --batch-size, or tile_images and tile_captions in an experiment file"
+OUT_OF_MEMORY = "lower --batch-size or --memory-budget"
 """The remedy for a run that takes too much of it."""
 
 
@@ -84,16 +87,39 @@ def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[
     return arrays
 
 
+class ScoreFile:
+    """A split's score matrix on disk, (images, captions) float32 in the split's order; NaN for what isn't ranked."""
+
+    def __init__(self, folder: Path, split: Split) -> None:
+        self.name = f"scores_{split.name}.npy"
+        self._path = folder / self.name
+        self._matrix = create_scores(self._path, split.n_images, split.n_captions)
+
+    def take(self, images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
+        """Keep scores (I, C) of images (I,) with captions (C,)."""
+        self._matrix[np.ix_(images, captions)] = scores
+
+    def finish(self) -> str:
+        """Close the file and return its sha256."""
+        del self._matrix
+        return file_sha256(self._path)
+
+
 def evaluation_record(
     evaluation: Evaluation,
     split: Split,
     prints: Fingerprints,
     protocol: str,
-    settings: Settings,
     *,
     queries: str | None = None,
+    examples: str | None = None,
+    transductive: bool = False,
+    scores: str | None = None,
 ) -> EvaluationRecord:
-    """Return the metrics of a split with all that says what was ranked. queries: the file of the per-query results."""
+    """Return the metrics of a split with all that says what was ranked.
+
+    queries, examples, scores: the files of the per-query results, of what the model looks at and of the score matrix.
+    """
     return EvaluationRecord(
         split=split.name,
         protocol=protocol,
@@ -101,8 +127,9 @@ def evaluation_record(
         captions=split.n_captions,
         task_fingerprint=prints.task,
         features_fingerprint=prints.features,
-        tile_images=settings.tile_images,
-        tile_captions=settings.tile_captions,
+        tile_images=evaluation.tile_images,
+        tile_captions=evaluation.tile_captions,
+        memory_budget_bytes=evaluation.memory_budget_bytes,
         metrics=evaluation.metrics,
         chance_rsum=evaluation.chance_rsum,
         hubness={
@@ -110,6 +137,9 @@ def evaluation_record(
             "t2i": hubness(evaluation.ranks.t2i.top_ids, split.n_images),
         },
         queries=queries,
+        examples=examples,
+        transductive=transductive,
+        scores=scores,
     )
 
 

@@ -2,6 +2,7 @@
 
     results/<run-id>/record.json        everything below, strict JSON with a schema version
                      queries_test.npz   per query b, n, p and the top 100 ids and scores, both directions
+                     examples_test.npz  attention and gates of a few captions, where asked for
                      weights.safetensors, vocabulary.json
 
 A run is written into a hidden folder beside its place and renamed when it is complete, so a record is whole or absent
@@ -34,9 +35,11 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import OutputError, RecordError
 
 __all__ = [
+    "RECORD_NAME",
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CheckpointFacts",
     "DatasetFacts",
     "Environment",
     "EpochLog",
@@ -46,7 +49,10 @@ __all__ = [
     "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
+    "create_scores",
+    "file_sha256",
     "list_records",
+    "new_folder",
     "new_run_folder",
     "read_arrays",
     "read_file",
@@ -149,6 +155,23 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
+class CheckpointFacts(_Strict, frozen=True, kw_only=True):
+    """The file of another program that weights were taken from, and what it says of their training.
+
+    epoch, steps: when it was saved. best_rsum: on dev, as that program computed it. Each is None where the file doesn't
+    say it. options: those of its `opt` that are plain values, by dotted name.
+    """
+
+    file: str
+    sha256: str
+    vocabulary_file: str
+    vocabulary_sha256: str
+    epoch: int | None
+    steps: int | None
+    best_rsum: float | None
+    options: dict[str, bool | int | float | str | None]
+
+
 class StartedFrom(_Strict, frozen=True, kw_only=True):
     """The run whose weights a model started from, and how many of its own tensors they filled."""
 
@@ -164,6 +187,8 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
     training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
+    checkpoint: where they were trained by another program. Then all that the file doesn't tell is 0, empty or false,
+    the run's seed and its dataset's train fingerprint included.
     """
 
     steps: int
@@ -172,6 +197,7 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]
+    checkpoint: CheckpointFacts | None = None
     started_from: StartedFrom | None = None
 
 
@@ -181,7 +207,11 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
+    tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
+    examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
     split: str
@@ -196,6 +226,10 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
+    examples: str | None = None
+    transductive: bool = False
+    memory_budget_bytes: int | None = None
+    scores: str | None = None
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
@@ -253,12 +287,37 @@ def new_run_folder(results: Path, started: dt.datetime, *words: str) -> Iterator
         run_id, scratch = _claim(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
     except OSError as error:
         raise _unwritable(results, error) from None
-    try:
+    with _becoming(scratch, results / run_id):
         yield run_id, scratch
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder, which becomes `place` if the block ends well, else vanishes.
+
+    Raises OutputError where `place` can't be written or is there already.
+    """
+    scratch = place.parent / f".{place.name}.partial"
+    try:
+        if place.exists():
+            raise FileExistsError(errno.EEXIST, "is there already")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir()
+    except OSError as error:
+        raise _unwritable(place, error) from None
+    with _becoming(scratch, place):
+        yield scratch
+
+
+@contextmanager
+def _becoming(scratch: Path, place: Path) -> Iterator[None]:
+    """Rename the folder `scratch` to `place` if the block ends well, else remove it."""
+    try:
+        yield
         try:
-            scratch.rename(results / run_id)
+            scratch.rename(place)
         except OSError as error:
-            raise _unwritable(results / run_id, error) from None
+            raise _unwritable(place, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -284,6 +343,26 @@ def write_file(path: Path, data: bytes) -> str:
     except OSError as error:
         raise _unwritable(path.parent.parent, error) from None  # the run's own folder vanishes
     return hashlib.sha256(data).hexdigest()
+
+
+def create_scores(path: Path, images: int, captions: int) -> npt.NDArray[np.float32]:
+    """Make a memory-mapped .npy of NaN for scores, its room on the disk taken; OutputError where there is none."""
+    try:
+        matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(images, captions))
+        if hasattr(os, "posix_fallocate"):  # a full disk would end the process when a page is written
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise _unwritable(path.parent.parent, error) from None
+    for row in matrix:
+        row.fill(np.nan)
+    return matrix
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file that may be larger than memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -353,7 +432,7 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or pass --results DIR")
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or name another folder")
 
 
 def _require_finite(value: Any, where: str) -> None:

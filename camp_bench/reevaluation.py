@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import safetensors
 import safetensors.torch
 
-from camp_bench.config import check_seeds, require_text, resolve_settings
+from camp_bench.config import check_examples, check_seeds, require_text, resolve_settings
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
@@ -20,11 +20,15 @@ from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
+from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
+    ScoreFile,
     dataset_facts,
     environment_of,
     evaluation_record,
@@ -39,6 +43,7 @@ from camp_bench.records import (
     read_file,
     read_record,
     write_arrays,
+    write_file,
     write_record,
 )
 
@@ -47,15 +52,22 @@ __all__ = ["FinishedRun", "evaluate_run", "open_run"]
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run's record with its model, weights loaded, and its vocabulary."""
+    """A run's record with its model, weights loaded, and its vocabulary.
+
+    files: weights and vocabulary by name, where they lie in no run's folder yet: an evaluation then keeps them.
+    """
 
     record: RunRecord
     model: PairModel
     vocabulary: Vocabulary
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
+def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
+    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
+
+    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
+    """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
     if WEIGHTS_NAME not in record.files:
@@ -63,6 +75,8 @@ def open_run(folder: Path) -> FinishedRun:
     config = record.config
     try:
         vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        if allow_plugins and is_plugin(config.model):
+            load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
         settings = resolve_settings(config.settings)
@@ -83,7 +97,7 @@ def open_run(folder: Path) -> FinishedRun:
 
 
 def evaluate_run(
-    folder: Path,
+    run: Path | FinishedRun,
     results: Path,
     reporter: Reporter,
     *,
@@ -91,18 +105,28 @@ def evaluate_run(
     split: str = "test",
     protocol: str = "full",
     device: str = "auto",
+    examples: int = 0,
+    allow_plugins: bool = False,
+    memory_budget: str | None = None,
+    adapt: bool = False,
+    save_scores: bool = False,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
-    data: instead of the data it was trained on. The run's own vocabulary is used. The record keeps the config of the
-    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
-    or protocol that can't be used or don't fit each other.
+    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
+    data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
+    run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
+    what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
+    evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that
+    can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
+    check_examples(examples)
     place = resolve_device(device)
     environment = environment_of(place)
-    run = open_run(folder)
+    if isinstance(run, Path):
+        run = open_run(run, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
@@ -120,10 +144,13 @@ def evaluate_run(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
     settings = parent.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
     encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
     words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
-    queries = f"queries_{split}.npz"
+    queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             found = evaluate_folds(
                 run.model.to(place),
@@ -131,11 +158,19 @@ def evaluate_run(
                 folds,
                 place,
                 on_tile=lambda done, total: reporter.on_tile(split, done, total),
+                on_scores=None if scores is None else scores.take,
             )
+        files = {name: write_file(home / name, data) for name, data in run.files.items()}
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
+        if examples:
+            looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
+            files[looked] = write_arrays(home / looked, looked_at)
+        if scores is not None:
+            files[scores.name] = scores.finish()
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
-            parent=parent.run_id,
+            parent=None if run.files else parent.run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
             deterministic=parent.deterministic and not reasons,
@@ -143,9 +178,20 @@ def evaluate_run(
             environment=environment,
             dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
             vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
-            evaluations=(evaluation_record(found, of_split, prints, protocol, settings, queries=queries),),
+            evaluations=(
+                evaluation_record(
+                    found,
+                    of_split,
+                    prints,
+                    protocol,
+                    queries=queries,
+                    examples=looked if examples else None,
+                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
+                    scores=None if scores is None else scores.name,
+                ),
+            ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
-            files={queries: write_arrays(home / queries, query_arrays(found, of_split))},
+            files=files,
         )
         write_record(home, record)
     return results / run_id, record

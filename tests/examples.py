@@ -16,6 +16,7 @@ from camp_bench.records import (
     TrainingRecord,
     VocabularyFacts,
 )
+from camp_bench.throughput_records import Baseline, ModelThroughput, ThroughputReport, Workload
 
 SETTINGS = Settings(
     dim=8,
@@ -115,3 +116,43 @@ def example_record(
         files={},
     )
     return msgspec.structs.replace(record, **changes)
+
+
+def example_throughput(**changes: Any) -> ThroughputReport:
+    """Return a report on one model: 100 x 500 pairs in 1, 2 and 4 seconds, half as fast in the plain form."""
+    samples = (1.0, 2.0, 4.0)
+    baseline = Baseline(
+        padded_words=None,
+        images=100,
+        captions=50,
+        seconds=Measurement(name="plain", unit="s", samples=(0.2, 0.4, 0.8)),
+        speed_ups=(2.0, 2.0, 2.0),
+        flops=15_000_000,
+        traffic_bytes=3_000_000,
+        max_difference=1e-7,
+    )
+    model = ModelThroughput(
+        model="scan:t2i-lse",
+        workload=Workload(images=100, captions=500),
+        tile_images=20,
+        tile_captions=100,
+        score=Measurement(name="score", unit="s", samples=samples),
+        evaluate=Measurement(name="evaluate", unit="s", samples=(2.0, 2.0, 2.0)),
+        encode_images=Measurement(name="encode_images", unit="s/item", samples=(0.001,)),
+        encode_captions=Measurement(name="encode_captions", unit="s/item", samples=(0.002,)),
+        product=Measurement(name="product", unit="FLOP/s", samples=(1e10, 1e10, 1e10)),
+        product_shape=(2048, 1024, 2048),
+        flops=50_000_000,
+        useful_flops=40_000_000,
+        traffic_bytes=2_000_000,
+        peak_bytes=12_000_000,
+        baselines=(baseline,),
+    )
+    report = ThroughputReport(
+        created="2026-01-01T00:00:00+00:00",
+        command=("camp-bench", "throughput"),
+        precision="fp32",
+        environment=example_record().environment,
+        models=(model,),
+    )
+    return msgspec.structs.replace(report, **changes)

@@ -18,6 +18,17 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in that the run's model is, which runs its code.")
+    ] = False,
+    memory_budget: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB.  [default: the run's own]")
+    ] = None,
+    adapt: Annotated[bool, typer.Option("--adapt", help="Halve the budget where memory runs out, and go on.")] = False,
+    save_scores: Annotated[
+        bool, typer.Option("--save-scores", help="Keep the score matrix beside the record.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -43,6 +54,11 @@ def evaluate(
             split=split,
             protocol=protocol,
             device=device,
+            examples=examples,
+            allow_plugins=allow_plugins,
+            memory_budget=memory_budget,
+            adapt=adapt,
+            save_scores=save_scores,
             command=command_line(),
         )
     print_results([finished], split)

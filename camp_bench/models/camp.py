@@ -14,7 +14,7 @@ from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, linear, region_encoder
 from camp_bench.scoring.camp import camp_tile
-from camp_bench.scoring.plain import CampForm, camp_plain
+from camp_bench.scoring.plain import CampForm, camp_attention, camp_plain
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "Camp", "CampOptions"]
@@ -94,6 +94,10 @@ class Camp(PairModel):
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
         return camp_plain(images, captions, lengths, self._weights(), self.form)
+
+    def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
+        found = camp_attention(image[None], words[None], self._weights(), self.form)
+        return {name: value[0] for name, value in found.items()}
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
         matching = torch.sigmoid(scores) if self.form.score == "mlp" else scores

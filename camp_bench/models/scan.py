@@ -11,23 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
-from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
-from camp_bench.models.base import PairModel, Prepared, Shape, Variant
+from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
-from camp_bench.scoring.common import l2norm, word_mask
-from camp_bench.scoring.plain import scan_plain
+from camp_bench.scoring.common import l2norm
+from camp_bench.scoring.plain import scan_attention, scan_plain
 from camp_bench.scoring.recompute import score_tile
-from camp_bench.scoring.scan import gram, stacked_attention
-from camp_bench.scoring.workers import spread
-from camp_bench.shapes import Bool, Float, Int
+from camp_bench.scoring.scan import ENTRIES, ScanForm, gram, scan_pairs, scan_tile
+from camp_bench.shapes import Float, Int
 
 __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 DEFAULT_NORM = "clipped_l2norm"
-GROUP = 8
-"""How many captions, of like length, a tile takes at a time, so that the tables of all its images stay in cache."""
 
 
 class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,6 +51,7 @@ class Scan(PairModel):
         super().__init__(settings, options, shape)
         self.image_encoder = region_encoder(shape.feature_size, settings.dim)
         self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread)
+        self.form = ScanForm(**msgspec.structs.asdict(options))
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
         return l2norm(self.image_encoder(features))
@@ -70,54 +67,38 @@ class Scan(PairModel):
         return prepared if self.options.direction == "t2i" else prepared | {"gram": gram(encoded)}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
-        def tile(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
-            order = captions[1].argsort(stable=True)
+        return score_tile(self._tile, self._pairs, tuple(images.values()), tuple(captions.values()))
 
-            def some(group: Tensor) -> Tensor:
-                return self._attend(images, [tensor[group] for tensor in captions], paired=False)
+    def _tile(self, images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Float[Tensor, "I C"]:
+        return scan_tile(*self._given(images, captions), self.form)
 
-            scores = torch.cat(list(spread(some, torch.split(order, GROUP), images[0].device)), 1)
-            return scores[:, order.argsort()]
+    def _pairs(self, images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Float[Tensor, " P"]:
+        return scan_pairs(*self._given(images, captions), self.form)
 
-        def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Tensor:
-            return self._attend(images, captions, paired=True)[:, 0]
+    def _given(self, images: Sequence[Tensor], captions: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return regions, words, lengths and the Gram tables of whichever side is the context."""
+        return images[0], captions[0], captions[1], (images if self.options.direction == "t2i" else captions)[-1]
 
-        return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()))
-
-    def _attend(self, images: Sequence[Tensor], captions: Sequence[Tensor], *, paired: bool) -> Float[Tensor, "I C"]:
-        options = self.options
-        longest = int(captions[1].max())
-        words, mask = captions[0][:, :longest], word_mask(captions[1].to(captions[0].device), longest)
-        context: tuple[Tensor, Tensor, Tensor | None]
-        query: tuple[Tensor, Tensor | None]
-        if options.direction == "t2i":
-            context, query = (images[0], images[1], None), (words, mask)
-        else:
-            context, query = (words, captions[2][:, :longest, :longest], mask), (images[0], None)
-        scores = self._stacked(context, query, paired=paired)
-        return scores if paired or options.direction == "t2i" else scores.T
-
-    def _stacked(
-        self, context: tuple[Tensor, Tensor, Tensor | None], query: tuple[Tensor, Tensor | None], *, paired: bool
-    ) -> Tensor:
-        options = self.options
-        return stacked_attention(
-            *context,
-            *query,
-            paired=paired,
-            pooling=options.pooling,
-            norm=options.norm,
-            lambda_attention=options.lambda_attention,
-            lambda_pooling=options.lambda_pooling,
-        )
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        at_work = min(images * captions * regions * words, ENTRIES * CORES)
+        return 8 * images * captions + 4 * captions * words * self.settings.dim + 4 * 6 * at_work
 
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
         return scan_plain(images, captions, lengths, **msgspec.structs.asdict(self.options))
 
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
+    def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
+        options = self.options
+        weights, relevance = scan_attention(
+            image[None],
+            words[None],
+            direction=options.direction,
+            norm=options.norm,
+            lambda_attention=options.lambda_attention,
+        )
+        who = "words" if options.direction == "t2i" else "regions"
+        return {f"attention_{who}": weights[0].T, f"relevance_{who}": relevance[0]}
 
 
 class ScanEnsembleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -155,6 +136,10 @@ class ScanEnsemble(PairModel):
         parts = [member.prepare_captions(words, lengths) for member, words in own]
         return {f"{place} {name}": value for place, part in enumerate(parts) for name, value in part.items()}
 
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        of_members = [member.tile_bytes(images, captions, regions, words) for member in self.members]
+        return max(of_members) + 4 * len(of_members) * images * captions
+
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         scores = [
             member.score_tile(_part(images, place), _part(captions, place)) for place, member in enumerate(self.members)
@@ -167,8 +152,12 @@ class ScanEnsemble(PairModel):
         pairs = zip(self.members, images.unbind(1), captions.unbind(1), strict=True)
         return torch.stack([member.score_plain(own, words, lengths) for member, own, words in pairs]).mean(0)
 
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
+    def attend(self, image: Float[Tensor, "M R D"], words: Float[Tensor, "M L D"]) -> dict[str, Tensor]:
+        return {
+            f"member{place}.{name}": value
+            for place, member in enumerate(self.members)
+            for name, value in member.attend(image[place], words[place]).items()
+        }
 
 
 def _part(prepared: Prepared, place: int) -> Prepared:

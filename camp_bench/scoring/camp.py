@@ -18,8 +18,8 @@ from torch.autograd.function import once_differentiable
 from camp_bench.scoring.common import row_cosine, word_mask
 from camp_bench.scoring.plain import WHOLE, CampForm
 from camp_bench.scoring.recompute import score_tile
-from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Bool, Float, Int
+from camp_bench.workers import spread
 
 __all__ = ["camp_tile"]
 

@@ -20,8 +20,8 @@ from torch.nn import functional
 from camp_bench.scoring.common import EPSILON, l2norm, norm_from_square, word_mask
 from camp_bench.scoring.plain_camp_released import PADDED_WORDS, ReleasedForm
 from camp_bench.scoring.recompute import score_tile
-from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Float, Int
+from camp_bench.workers import spread
 
 __all__ = ["camp_released_tile", "prepare_captions", "prepare_images"]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from camp_bench.scoring.common import EPSILON, l2norm, row_cosine
 from camp_bench.shapes import Float, Int
 
-__all__ = ["WHOLE", "CampForm", "camp_plain", "normalize_affinity", "scan_plain"]
+__all__ = ["WHOLE", "CampForm", "camp_attention", "camp_plain", "normalize_affinity", "scan_attention", "scan_plain"]
 
 
 def normalize_affinity(table: Float[Tensor, "..."], norm: str, dim: int) -> Float[Tensor, "..."]:
@@ -53,14 +53,30 @@ def scan_plain(
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
         words = caption[:length].expand(len(images), -1, -1)
-        query, context = (words, images) if direction == "t2i" else (images, words)
-        table = normalize_affinity(context @ query.transpose(1, 2), norm, dim=2)  # (I, contexts, queries)
-        weights = (lambda_attention * table).softmax(1)
-        attended = weights.transpose(1, 2) @ context
-        product = (query * attended).sum(2)
-        norms = torch.linalg.vector_norm(query, dim=2) * torch.linalg.vector_norm(attended, dim=2)
-        columns.append(_pool(product / norms.clamp_min(EPSILON), pooling, lambda_pooling))
+        _, relevance = scan_attention(images, words, direction=direction, norm=norm, lambda_attention=lambda_attention)
+        columns.append(_pool(relevance, pooling, lambda_pooling))
     return torch.stack(columns, 1)
+
+
+def scan_attention(
+    images: Float[Tensor, "P R D"],
+    words: Float[Tensor, "P L D"],
+    *,
+    direction: str,
+    norm: str,
+    lambda_attention: float,
+) -> tuple[Float[Tensor, "P K Q"], Float[Tensor, "P Q"]]:
+    """Return, for each image with its caption, how each query attends to the context, and its cosine with that.
+
+    Queries are the words and the context the regions for `t2i`, the reverse for `i2t`; a query's weights sum to 1.
+    """
+    query, context = (words, images) if direction == "t2i" else (images, words)
+    table = normalize_affinity(context @ query.transpose(1, 2), norm, dim=2)
+    weights = (lambda_attention * table).softmax(1)
+    attended = weights.transpose(1, 2) @ context
+    product = (query * attended).sum(2)
+    norms = torch.linalg.vector_norm(query, dim=2) * torch.linalg.vector_norm(attended, dim=2)
+    return weights, product / norms.clamp_min(EPSILON)
 
 
 def _pool(relevance: Float[Tensor, "I Q"], pooling: str, lambda_pooling: float) -> Float[Tensor, " I"]:
@@ -109,16 +125,9 @@ def camp_plain(
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
         words = caption[:length].expand(len(images), -1, -1)
-        if form.attention:
-            image_keys, text_keys = images @ weights["key_image"], words @ weights["key_text"]
-            table = image_keys @ text_keys.transpose(1, 2) / image_keys.shape[2] ** 0.5  # (I, R, L)
-            to_regions = table.softmax(2) @ words
-            to_words = table.softmax(1).transpose(1, 2) @ images
-        else:
-            to_regions = words.mean(1, keepdim=True).expand_as(images)
-            to_words = images.mean(1, keepdim=True).expand_as(words)
-        image = _pooled(_fused(images, to_regions, weights, "image", form), weights, "image", form)
-        text = _pooled(_fused(words, to_words, weights, "text", form), weights, "text", form)
+        of_regions, of_words = _attention(images, words, weights, form)
+        image = _pooled(*_fused(images, of_regions @ words, weights, "image", form)[:2])
+        text = _pooled(*_fused(words, of_words @ images, weights, "text", form)[:2])
         if form.score == "cosine":
             columns.append(row_cosine(image, text))
         else:
@@ -127,9 +136,43 @@ def camp_plain(
     return torch.stack(columns, 1)
 
 
+def camp_attention(
+    images: Float[Tensor, "P R D"], words: Float[Tensor, "P L D"], weights: dict[str, Tensor], form: CampForm = WHOLE
+) -> dict[str, Tensor]:
+    """Return what CAMP looks at in each image with its caption.
+
+    attention_regions: (P, R, L), how a region weighs the words. attention_words: (P, L, R), the reverse. gate_regions
+    (P, R), gate_words (P, L): how far each gate is open, the mean of an element-wise one. pooling_regions (P, R),
+    pooling_words (P, L): what each contributes to the pooled vector. Weights sum to 1.
+    """
+    of_regions, of_words = _attention(images, words, weights, form)
+    _, shares, gates = _fused(images, of_regions @ words, weights, "image", form)
+    _, word_shares, word_gates = _fused(words, of_words @ images, weights, "text", form)
+    return {
+        "attention_regions": of_regions,
+        "attention_words": of_words,
+        "gate_regions": gates.mean(2),
+        "gate_words": word_gates.mean(2),
+        "pooling_regions": shares,
+        "pooling_words": word_shares,
+    }
+
+
+def _attention(
+    images: Float[Tensor, "P R D"], words: Float[Tensor, "P L D"], weights: dict[str, Tensor], form: CampForm
+) -> tuple[Float[Tensor, "P R L"], Float[Tensor, "P L R"]]:
+    if not form.attention:
+        even = images.new_ones(len(images), images.shape[1], words.shape[1])
+        return even / words.shape[1], even.transpose(1, 2) / images.shape[1]
+    image_keys, text_keys = images @ weights["key_image"], words @ weights["key_text"]
+    table = image_keys @ text_keys.transpose(1, 2) / image_keys.shape[2] ** 0.5
+    return table.softmax(2), table.softmax(1).transpose(1, 2)
+
+
 def _fused(
-    own: Float[Tensor, "I P D"], message: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str, form: CampForm
-) -> Float[Tensor, "I P D"]:
+    own: Float[Tensor, "P K D"], message: Float[Tensor, "P K D"], weights: dict[str, Tensor], side: str, form: CampForm
+) -> tuple[Float[Tensor, "P K D"], Float[Tensor, "P K"], Float[Tensor, "P K _"]]:
+    """Return the fused vectors, their shares of the pooled one, and the gates."""
     gate = torch.ones_like(own)
     if form.gates == "element":
         gate = (own * message).sigmoid()
@@ -140,13 +183,12 @@ def _fused(
     else:
         mixed = gate * (own * message if form.fusion == "product" else own + message)
     fused = (mixed @ weights[f"fuse_{side}"] + weights[f"fuse_{side}_bias"]).relu()
-    return fused + own if form.residual else fused
-
-
-def _pooled(
-    fused: Float[Tensor, "I P D"], weights: dict[str, Tensor], side: str, form: CampForm
-) -> Float[Tensor, "I D"]:
+    if form.residual:
+        fused = fused + own
     if form.pooling == "mean":
-        return fused.mean(1)
-    share: Tensor = (fused @ weights[f"attend_{side}"] / fused.shape[2] ** 0.5).softmax(1)
+        return fused, fused.new_full(fused.shape[:2], 1 / fused.shape[1]), gate
+    return fused, (fused @ weights[f"attend_{side}"] / fused.shape[2] ** 0.5).softmax(1), gate
+
+
+def _pooled(fused: Float[Tensor, "P K D"], share: Float[Tensor, "P K"]) -> Float[Tensor, "P D"]:
     return torch.bmm(share[:, None], fused)[:, 0]

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from camp_bench.scoring.workers import spread
 from camp_bench.shapes import Float
+from camp_bench.workers import spread
 
 __all__ = ["Score", "score_tile"]
 

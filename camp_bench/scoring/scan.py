@@ -2,109 +2,264 @@
 
 A context is a mixture of given vectors, so its product with the query is a row of A * S and its square length A G A^T,
 with the Gram table G of the context's side made once an item. What is left that is D wide for a pair is the product S.
+The weights A stay unscaled, since their sum cancels out of the cosine.
+
+Captions lie one behind the other without padding, and a piece of the tile, some images with some captions, is scored
+from beginning to end while its tables are in cache.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from camp_bench.scoring.common import EPSILON, norm_from_square
-from camp_bench.scoring.plain import normalize_affinity
-from camp_bench.shapes import Bool, Float
+from camp_bench.scoring.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
+from camp_bench.scoring.common import EPSILON, norm_from_square, word_mask
+from camp_bench.scoring.packing import Pack, pack_captions
+from camp_bench.scoring.product import product
+from camp_bench.shapes import Bool, Float, Int
+from camp_bench.workers import spread
 
-__all__ = ["CANCELLATION", "gram", "stacked_attention"]
+__all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 
 CANCELLATION = 1e-3
 """Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
+BOUNDED = 30.0
+"""Up to this lambda, exponentials of normalised affinities need no shift: squared and summed they fit into float32."""
+WORDS, BLOCK = 400, 48
+"""Words of a piece, and of a block of captions whose Gram tables are multiplied as one."""
+ENTRIES = 16 * 36 * WORDS
+"""Numbers in the affinity table of a piece. These sizes are fixed, since float sums depend on them."""
+PAIRS = 64
+"""How many pairs whose contexts cancel are scored at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanForm:
+    """direction: `t2i` (words attend to regions) or `i2t`. The others: as in `scan_plain`."""
+
+    direction: str
+    pooling: str
+    norm: str
+    lambda_attention: float
+    lambda_pooling: float
 
 
 def gram(vectors: Float[Tensor, "N K D"]) -> Float[Tensor, "N K K"]:
-    """Return the inner products of each item's vectors with one another."""
-    return vectors @ vectors.transpose(1, 2)
+    """Return the inner products of each item's vectors with one another, in float32 at least."""
+    with torch.autocast(vectors.device.type, enabled=False):
+        wide = _wide(vectors)
+        return wide @ wide.transpose(1, 2)
 
 
-def stacked_attention(
-    context: Float[Tensor, "G K D"],
-    context_gram: Float[Tensor, "G K K"],
-    context_mask: Bool[Tensor, "G K"] | None,
-    query: Float[Tensor, "N Q D"],
-    query_mask: Bool[Tensor, "N Q"] | None,
+def scan_tile(
+    images: Float[Tensor, "I R D"],
+    captions: Float[Tensor, "C L D"],
+    lengths: Int[Tensor, " C"],
+    context_gram: Float[Tensor, "N K K"],
+    form: ScanForm,
+) -> Float[Tensor, "I C"]:
+    """Return the similarity of every image with every caption, equal to `scan_plain` up to rounding.
+
+    context_gram: of the images for t2i (N = I, K = R), of the captions for i2t (N = C, K = L). Beyond its length a
+    caption holds zero vectors. `lengths` best lies on the CPU.
+    """
+    known = lengths.tolist()
+    width = max(WORDS if form.direction == "t2i" else BLOCK, *known)
+    packs = [_Words(pack, captions, context_gram, form) for pack in pack_captions(known, width, max(1, WORDS // width))]
+    height = max(1, ENTRIES // (images.shape[1] * max(len(words.vectors) for words in packs)))
+    bands = [slice(start, start + height) for start in range(0, len(images), height)]
+
+    def score(job: tuple[slice, _Words]) -> tuple[Tensor, Tensor]:
+        rows, words = job
+        return _score(images[rows], context_gram[rows] if form.direction == "t2i" else None, words, form)
+
+    pieces = iter(list(spread(score, itertools.product(bands, packs), images.device)))
+    parts = [list(zip(*itertools.islice(pieces, len(packs)), strict=True)) for _ in bands]
+    scores, cancelled = (torch.cat([torch.cat(band[part], 1) for band in parts]) for part in (0, 1))
+    order = torch.cat([words.captions for words in packs]).argsort()
+    scores, (i, c) = scores[:, order], cancelled[:, order].nonzero(as_tuple=True)  # here alone, a GPU is waited for
+    if len(i) == 0:
+        return scores
+    grams = context_gram[i if form.direction == "t2i" else c]
+    exact = [
+        scan_pairs(images[i[some]], captions[c[some]], lengths[c[some].to(lengths.device)], grams[some], form)
+        for some in (slice(start, start + PAIRS) for start in range(0, len(i), PAIRS))
+    ]
+    return scores.index_put((i, c), torch.cat(exact))
+
+
+def scan_pairs(
+    images: Float[Tensor, "P R D"],
+    captions: Float[Tensor, "P L D"],
+    lengths: Int[Tensor, " P"],
+    context_gram: Float[Tensor, "P K K"],
+    form: ScanForm,
+) -> Float[Tensor, " P"]:
+    """Return the similarity of each image with its partner among the captions; arguments as in `scan_tile`."""
+    longest = int(lengths.max())
+    captions = captions[:, :longest]
+    table = _wide(images @ captions.transpose(1, 2))
+    with torch.autocast(images.device.type, enabled=False):
+        images, captions = _wide(images), _wide(captions)
+        words = PaddedAxis(word_mask(lengths.to(images.device), longest))
+        regions = RegionAxis(images.shape[1])
+        if form.direction == "t2i":
+            norms = torch.linalg.vector_norm(captions, dim=2)[:, None]
+            scores, _ = _similarity(
+                table,
+                form,
+                query=words,
+                context=regions,
+                query_norms=norms,
+                longest=_longest(context_gram),
+                mix=lambda weights: context_gram @ weights,
+                exact=lambda weights: (weights.transpose(1, 2) @ images).square().sum(2)[:, None],
+            )
+        else:
+            word_gram = context_gram[:, :longest, :longest]
+            scores, _ = _similarity(
+                table,
+                form,
+                query=regions,
+                context=words,
+                query_norms=torch.linalg.vector_norm(images, dim=2, keepdim=True),
+                longest=_longest(word_gram),
+                mix=lambda weights: weights @ word_gram,
+                exact=lambda weights: (weights @ captions).square().sum(2, keepdim=True),
+            )
+    return scores[:, 0]
+
+
+class _Words:
+    """The words of some captions, side by side, (W, D), with what all images need of them."""
+
+    def __init__(self, pack: Pack, captions: Tensor, context_gram: Tensor, form: ScanForm) -> None:
+        columns, longest = len(pack.captions), captions.shape[1]
+        item = torch.cat((pack.captions, pack.captions[:1]))[pack.owner]  # that of the first where places are blank
+        place = (item * longest + pack.position).to(captions.device)
+        owner = pack.owner.to(captions.device)
+        self.columns, self.captions = columns, pack.captions.to(captions.device)
+        self.axis = PackedAxis(owner, columns + pack.blank, _wide(captions[:0]).dtype)
+        self.vectors = captions.flatten(0, 1)[place]
+        if pack.blank:
+            self.vectors = self.vectors.masked_fill((owner == columns)[:, None], 0)
+        if form.direction == "t2i":
+            self.norms = torch.linalg.vector_norm(_wide(self.vectors), dim=1)
+            return
+        row, own = place.view(pack.blocks, -1), owner.view(pack.blocks, -1)
+        position = pack.position.to(captions.device).view(pack.blocks, 1, -1)
+        same = (own[:, :, None] == own[:, None]) & (own < columns)[:, None]
+        self.grams = context_gram.flatten()[row[:, :, None] * longest + position] * same
+        self.longest = functional.pad(_longest(context_gram)[self.captions, 0, 0], (0, int(pack.blank)))
+
+    def mix(self, weights: Float[Tensor, "G R W"]) -> Float[Tensor, "G R W"]:
+        """Multiply the weights of each caption's words by its Gram table."""
+        blocks, width, _ = self.grams.shape
+        mixed = torch.bmm(weights.reshape(-1, blocks, width).transpose(0, 1), self.grams)
+        return mixed.transpose(0, 1).reshape(weights.shape)
+
+
+def _score(
+    images: Float[Tensor, "G R D"], image_gram: Float[Tensor, "G R R"] | None, words: _Words, form: ScanForm
+) -> tuple[Float[Tensor, "G C"], Bool[Tensor, "G C"]]:
+    """Score images with the captions of a pack, and tell which pairs have a context that cancels."""
+    groups, regions, _ = images.shape
+    table = _wide(product(images.flatten(0, 1), words.vectors)).view(groups, regions, -1)
+    axis = RegionAxis(regions)
+    with torch.autocast(images.device.type, enabled=False):
+        if image_gram is None:
+            scores, cancelled = _similarity(
+                table,
+                form,
+                query=axis,
+                context=words.axis,
+                query_norms=torch.linalg.vector_norm(_wide(images), dim=2, keepdim=True),
+                longest=words.longest,
+                mix=words.mix,
+            )
+        else:
+            scores, cancelled = _similarity(
+                table,
+                form,
+                query=words.axis,
+                context=axis,
+                query_norms=words.norms,
+                longest=_longest(image_gram),
+                mix=lambda weights: image_gram @ weights,
+            )
+    return scores[:, : words.columns], cancelled[:, : words.columns]
+
+
+def _similarity(
+    table: Float[Tensor, "G R W"],
+    form: ScanForm,
     *,
-    paired: bool = False,
-    pooling: str,
-    norm: str,
-    lambda_attention: float,
-    lambda_pooling: float,
-) -> Float[Tensor, "G _"]:
-    """Return the similarity of every item of the context side with every item of the query side.
+    query: Axis,
+    context: Axis,
+    query_norms: Tensor,
+    longest: Tensor,
+    mix: Callable[[Tensor], Tensor],
+    exact: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Float[Tensor, "G C"], Bool[Tensor, "G C"]]:
+    """Return the pooled cosines of queries with their contexts, and where a context cancels.
 
-    Text-to-image SCAN has images as context and captions as query; image-to-text the reverse. Masks say which positions
-    are real (None: all); the others must hold zero vectors. Equal to `scan_plain` up to rounding.
-    With `paired`, each item of one side meets only its partner on the other (G = N), and the result is (G, 1).
+    longest: the greatest square length of an item's context vectors. mix: multiplies weights by Gram tables. exact:
+    gives square lengths of the contexts themselves, to be used where they cancel.
     """
-    (groups, keys, dim), (items, places, _) = context.shape, query.shape
-    query_norm = torch.linalg.vector_norm(query, dim=2)
-    if paired:
-        table = (context @ query.transpose(1, 2))[:, :, None]
-        items, query_norm = 1, query_norm[:, None]
-        query_mask = None if query_mask is None else query_mask[:, None]
-    else:
-        table = (context.reshape(groups * keys, dim) @ query.reshape(items * places, dim).T).view(
-            groups, keys, items, places
-        )
-    weights = _attention(table, context_mask, query_mask, norm, lambda_attention)
-    flat = weights.reshape(groups, keys, items * places)
-    product = (weights * table).sum(1)
-    square = (flat * (context_gram @ flat)).sum(1)
-    square = _mend(square, flat, context, context_gram).view(groups, items, places)
-    relevance = product / (query_norm * norm_from_square(square)).clamp_min(EPSILON)
-    return _pool(relevance, query_mask, pooling, lambda_pooling)
-
-
-def _attention(
-    table: Tensor, context_mask: Tensor | None, query_mask: Tensor | None, norm: str, sharpness: float
-) -> Tensor:
-    """Softmax over the context of the normalised table; (G, K, N, Q), zero at positions that are not real.
-
-    query_mask: (N, Q), or (G, 1, Q) for pairs.
-    """
-    if norm == "softmax" and query_mask is not None:
-        # the only normalisation to which a zero is not neutral
-        real = query_mask if query_mask.dim() == 2 else query_mask[:, None]
-        scaled = table.masked_fill(~real, -torch.inf).softmax(3)
-    else:
-        scaled = normalize_affinity(table, norm, dim=3)
-    logits = sharpness * scaled
-    if context_mask is not None:
-        logits = logits.masked_fill(~context_mask[:, :, None, None], -torch.inf)
-    return logits.softmax(1)
-
-
-def _mend(
-    square: Float[Tensor, "G P"],
-    weights: Float[Tensor, "G K P"],
-    context: Float[Tensor, "G K D"],
-    table: Float[Tensor, "G K K"],
-) -> Float[Tensor, "G P"]:
-    """Replace squares that cancellation has spoilt by those of the explicit context; exact, and rarely many."""
-    lengths = table.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
-    bound = (lengths[:, None] @ weights.abs())[:, 0].square()
+    weights = _attention(table, query, context, form)
+    total = context.sum(weights)
+    square = context.sum(weights * mix(weights))
     with torch.no_grad():
-        group, place = (square < CANCELLATION * bound).nonzero(as_tuple=True)
-    if len(group) == 0:
-        return square
-    exact = (weights[group, :, place][:, None] @ context[group])[:, 0].square().sum(1)
-    return square.index_put((group, place), exact)
+        cancelled = square < CANCELLATION * longest * total * total
+    if exact is not None and bool(cancelled.any()):
+        square = torch.where(cancelled, exact(weights), square)
+    norms = query_norms * norm_from_square(square)
+    relevance = context.sum(weights * table) / torch.maximum(norms, EPSILON * total)
+    return _pool(relevance, query, form)[:, 0], (query.sum(cancelled.to(table.dtype)) > 0)[:, 0]
 
 
-def _pool(
-    relevance: Float[Tensor, "G N Q"], mask: Bool[Tensor, "*N Q"] | None, pooling: str, sharpness: float
-) -> Float[Tensor, "G N"]:
-    if pooling in ("lse", "max"):
-        real = relevance if mask is None else relevance.masked_fill(~mask, -torch.inf)
-        return (sharpness * real).logsumexp(2) / sharpness if pooling == "lse" else real.amax(2)
-    real = relevance if mask is None else relevance * mask
-    if pooling == "sum":
-        return real.sum(2)
-    return real.sum(2) / (relevance.shape[2] if mask is None else mask.sum(-1))
+def _attention(table: Float[Tensor, "G R W"], query: Axis, context: Axis, form: ScanForm) -> Float[Tensor, "G R W"]:
+    """Return the exponentials of lambda N(table), up to a factor that all weights of a query have in common."""
+    norm, sharpness = form.norm, form.lambda_attention * math.log2(math.e)
+    clipped = functional.leaky_relu(table, 0.1) if norm.startswith("clipped") else table
+    if norm == "softmax":
+        powers = query.hide(table - query.spread(query.amax(table.detach()))).exp()
+        logits = powers * query.spread(sharpness / query.sum(powers))
+    elif norm.endswith("l2norm"):
+        length = norm_from_square(query.sum(clipped * clipped))
+        logits = clipped * query.spread(sharpness / (length + EPSILON).masked_fill(length == 0, torch.inf))
+    elif norm.endswith("l1norm"):
+        logits = clipped * query.spread(sharpness / (query.sum(clipped.abs()) + EPSILON))
+    else:
+        logits = clipped * sharpness
+    if norm in ("clipped", "none") or form.lambda_attention > BOUNDED:
+        logits = logits - context.spread(context.amax(logits.detach()))
+    return context.hide(logits).exp2()
+
+
+def _pool(relevance: Tensor, query: Axis, form: ScanForm) -> Tensor:
+    if form.pooling == "max":
+        return query.amax(relevance)
+    if form.pooling == "lse":
+        top = query.amax(relevance.detach())
+        powers = query.hide(form.lambda_pooling * (relevance - query.spread(top))).exp()
+        return query.sum(powers).log() / form.lambda_pooling + top
+    total = query.sum(relevance)
+    return total / query.count if form.pooling == "avg" else total
+
+
+def _longest(table: Float[Tensor, "N K K"]) -> Float[Tensor, "N 1 1"]:
+    """Return the greatest square length of each item's vectors, from their Gram table."""
+    return table.detach().diagonal(dim1=1, dim2=2).amax(1)[:, None, None]
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return numbers of half precision in float32, others as they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
+from ranking_cases import Case, cases
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
-from camp_bench.ranking import TOP, Ranks, TileGrid, build_grid, rank_matrix, rank_tiles
+from camp_bench.ranking import TOP, Ranks, TileGrid, build_grid, rank_matrix, rank_tiles, tiles
+from camp_bench.ranking.counting import DeviceTally
 
 Ints = npt.NDArray[np.int64]
 Scorer = Callable[[int, int], Tensor]
@@ -30,6 +30,13 @@ def tiles_of(matrix: Tensor, grid: TileGrid) -> Scorer:
         return matrix[rows.start : rows.stop][:, torch.from_numpy(grid.caption_tiles[t])].clone()
 
     return score
+
+
+def on_device(
+    grid: TileGrid, best: npt.NDArray[np.floating], positive: npt.NDArray[np.floating], top: int
+) -> DeviceTally:
+    """Return what counts on a GPU, on the same thresholds."""
+    return DeviceTally(grid, torch.from_numpy(best), torch.from_numpy(positive), top)
 
 
 def sorted_ranks(scores: list[list[float]], positives: list[set[int]]) -> list[tuple[int, int, int, list[int]]]:
@@ -61,52 +68,49 @@ def assert_ranks(ranks: Ranks, matrix: Tensor, image_of: Ints) -> None:
         assert direction.top_scores.tolist() == best
 
 
-@dataclass
-class Case:
-    """Images, captions (some of the same text), tile sizes, and scores that are small whole numbers."""
-
-    image_of: Ints
-    texts: list[int]
-    lengths: Ints
-    tile_images: int
-    tile_captions: int
-    matrix: Tensor
-
-    def grid(self) -> TileGrid:
-        return build_grid(
-            self.image_of,
-            len(self.matrix),
-            tile_images=self.tile_images,
-            tile_captions=self.tile_captions,
-            lengths=self.lengths,
-            texts=self.texts,
-        )
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    captions_of = draw(st.lists(st.integers(1, 4), min_size=1, max_size=7))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    image_of = np.repeat(np.arange(len(captions_of), dtype=np.int64), captions_of)
-    if draw(st.booleans()):
-        image_of = rng.permutation(image_of)
-    texts = rng.integers(0, draw(st.sampled_from([2, len(image_of), 1000])), len(image_of))
-    values = rng.integers(-draw(st.integers(0, 9)), 3, (len(captions_of), 1000)).astype(np.float32)
-    return Case(
-        image_of,
-        texts.tolist(),
-        texts % 5 + 2,  # captions of one text are equally long
-        draw(st.integers(1, 8)),
-        draw(st.integers(1, 9)),
-        torch.from_numpy(values[:, texts]),
-    )
-
-
 class TestRanks:
     @given(cases())
     def test_equal_a_full_sort_whatever_the_tiles(self, case: Case) -> None:
         grid = case.grid()
-        assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid)), case.matrix, case.image_of)
+        for strip in (None, 1, 2):
+            assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid), strip=strip), case.matrix, case.image_of)
+
+    @given(cases())
+    def test_on_a_gpu_are_counted_by_other_operations_with_the_same_result(self, case: Case) -> None:
+        grid = case.grid()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tiles, "HostTally", on_device)
+            assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid)), case.matrix, case.image_of)
+
+    @pytest.mark.parametrize("top", [0, 1, 7])
+    def test_top_lists_are_as_long_as_asked(self, top: int) -> None:
+        matrix = torch.randn(30, 60, generator=torch.Generator().manual_seed(0))
+        grid = build_grid(np.arange(60) // 2, 30, tile_images=7, tile_captions=9)
+        few, many = (rank_tiles(grid, tiles_of(matrix, grid), top=size) for size in (top, TOP))
+        for one, other in ((few.i2t, many.i2t), (few.t2i, many.t2i)):
+            assert np.array_equal(one.top_ids, other.top_ids[:, :top])
+            assert all(np.array_equal(a, b) for a, b in zip(one.counts, other.counts, strict=True))
+
+    @pytest.mark.parametrize("ties", [1, 30, 10_000])
+    def test_of_tiles_that_take_several_blocks_and_threads(self, ties: int) -> None:
+        """Blocks of 255 rows and 2,032 columns, odd remainders, thresholds of top lists learnt from maxima."""
+        generator = torch.Generator().manual_seed(ties)
+        matrix = (torch.randn(530, 4200, generator=generator) * 3 * ties).round() / ties
+        image_of = np.sort(np.random.default_rng(0).integers(0, 530, 4200))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            grid = build_grid(image_of, 530, tile_images=521, tile_captions=4100)
+            ranks = rank_tiles(grid, tiles_of(matrix, grid))
+        finally:
+            torch.set_num_threads(threads)
+        assert_ranks(ranks, matrix, image_of)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_counts_the_ties_that_it_makes(self, dtype: torch.dtype) -> None:
+        matrix = torch.randn(20, 40, generator=torch.Generator().manual_seed(1)).to(dtype)
+        grid = build_grid(np.arange(40) // 2, 20, tile_images=6, tile_captions=9)
+        assert_ranks(rank_tiles(grid, tiles_of(matrix, grid)), matrix.float(), np.arange(40) // 2)
 
     @given(cases())
     def test_of_a_matrix_equal_a_full_sort(self, case: Case) -> None:
@@ -164,7 +168,12 @@ class TestRanks:
         assert_ranks(rank_matrix(matrix, np.array([0, 1, 2])), matrix, np.array([0, 1, 2]))
 
     @pytest.mark.parametrize(("image", "caption"), [(4, 9), (4, 1), (0, 0), (5, 2)])
-    def test_nan_is_named_with_image_and_caption(self, image: int, caption: int) -> None:
+    @pytest.mark.parametrize("gpu", [False, True])
+    def test_nan_is_named_with_image_and_caption(
+        self, image: int, caption: int, gpu: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if gpu:
+            monkeypatch.setattr(tiles, "HostTally", on_device)
         matrix = torch.zeros(6, 12)
         matrix[image, caption] = torch.nan
         grid = build_grid(np.arange(12) // 2, 6, tile_images=2, tile_captions=3)
@@ -212,59 +221,17 @@ class TestTopLists:
         assert ranks.t2i.n.tolist() == [1, 1, 1, 1]
 
 
-class TestGrid:
-    @given(cases())
-    def test_every_caption_has_the_column_of_its_text(self, case: Case) -> None:
-        grid = case.grid()
-        answered: list[int] = []
-        for columns, expand, answers in zip(grid.caption_tiles, grid.expand, grid.answers, strict=True):
-            assert len(columns) <= case.tile_captions
-            assert [case.texts[c] for c in columns[expand]] == [case.texts[c] for c in answers]
-            answered.extend(answers.tolist())
-        assert sorted(answered) == list(range(len(case.texts)))
-
-    @given(cases())
-    def test_captions_of_one_text_are_scored_once(self, case: Case) -> None:
-        scored = [case.texts[c] for columns in case.grid().caption_tiles for c in columns]
-        assert sorted(scored) == sorted(set(case.texts))
-
-    @given(cases())
-    def test_image_tiles_cut_the_images_in_order(self, case: Case) -> None:
-        grid = case.grid()
-        assert [image for rows in grid.image_tiles for image in rows] == list(range(len(case.matrix)))
-        assert all(len(rows) == case.tile_images for rows in grid.image_tiles[:-1])
-        assert grid.n_images == len(case.matrix)
-
-    @given(cases())
-    def test_positive_tiles_are_those_with_a_positive(self, case: Case) -> None:
-        grid = case.grid()
-        expected = {
-            (i, t)
-            for i, rows in enumerate(grid.image_tiles)
-            for t, answers in enumerate(grid.answers)
-            if any(case.image_of[c] in rows for c in answers)
-        }
-        found = grid.positive_tiles()
-        assert len(found) == len(set(found))
-        assert set(found) == expected
-
-    def test_captions_lie_in_the_block_of_their_image_sorted_by_length(self) -> None:
-        image_of, lengths = np.array([0, 1, 2, 3, 0, 1, 2, 3]), np.array([9, 2, 5, 5, 3, 2, 4, 8])
-        grid = build_grid(image_of, 4, tile_images=2, tile_captions=3, lengths=lengths)
-        assert [tile.tolist() for tile in grid.caption_tiles] == [[1, 5, 4], [0], [6, 2, 3], [7]]
-        assert grid.positive_tiles() == [(0, 0), (0, 1), (1, 2), (1, 3)]
-
-    def test_without_texts_every_caption_is_scored(self) -> None:
-        grid = build_grid(np.array([0, 0, 1]), 2, tile_images=2, tile_captions=2)
-        assert [tile.tolist() for tile in grid.caption_tiles] == [[0, 1], [2]]
-
-
-def test_the_whole_matrix_is_never_held() -> None:
-    """At most the tiles with positives, tile_images x captions numbers, and the one at work are alive together."""
+@pytest.mark.parametrize("repeated", [False, True])
+def test_the_whole_matrix_is_never_held(repeated: bool) -> None:
+    """Alive together: one block's own tiles, those of captions that several blocks share, and the one at work."""
     n, each, tile_images, tile_captions = 40, 3, 4, 5
     image_of = np.repeat(np.arange(n), each)
-    grid = build_grid(image_of, n, tile_images=tile_images, tile_captions=tile_captions)
-    cut, alive, most = tiles_of(torch.arange(n * n * each).view(n, n * each).float(), grid), 0, 0
+    texts = list(range(n * each))
+    if repeated:
+        texts[::17] = [0] * len(texts[::17])
+        texts[5::31] = [1] * len(texts[5::31])
+    grid = build_grid(image_of, n, tile_images=tile_images, tile_captions=tile_captions, texts=texts)
+    cut, alive, most = tiles_of(torch.arange(n * n * each).view(n, n * each).float()[:, texts], grid), 0, 0
 
     def forget(size: int) -> None:
         nonlocal alive
@@ -280,8 +247,9 @@ def test_the_whole_matrix_is_never_held() -> None:
 
     rank_tiles(grid, score)
     assert alive == 0
-    assert most <= tile_images * n * each + 2 * tile_images * tile_captions  # the last and the one being made
-    assert most < n * n * each / 5
+    assert len(grid.shared) == repeated
+    assert most <= tile_images * tile_images * each + 2 * tile_images * tile_captions + 2 * n * repeated
+    assert most < n * n * each / 20
 
 
 class TestMatricesThatMakeNoSense:

@@ -1,0 +1,130 @@
+"""`camp-bench throughput`: how many pairs a second models score, and against what."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from camp_bench.throughput_records import ThroughputReport, Workload
+
+__all__ = ["throughput"]
+
+FORMATS = ("table", "json", "markdown")
+FROM_DATA = ("regions", "words")
+
+
+def throughput(
+    models: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Comma-separated.  [default: vsepp,scan,camp]")
+    ] = None,
+    images: Annotated[int | None, typer.Option(metavar="N", help="Images.  [default: as suits the model]")] = None,
+    captions: Annotated[int | None, typer.Option(metavar="N", help="Captions.  [default: five an image]")] = None,
+    regions: Annotated[int | None, typer.Option(metavar="N", help="Regions an image.  [default: 36]")] = None,
+    words: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Words a caption on average, <start> and <end> counted.  [default: 12]"),
+    ] = None,
+    dim: Annotated[int | None, typer.Option(metavar="N", help="D of the joint space.  [default: 1024]")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="The test split of 'toy' or a folder, in place of random items.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    threads: Annotated[int, typer.Option(metavar="N", help="CPU threads, 0 for as many as torch chooses.")] = 0,
+    turns: Annotated[int, typer.Option(metavar="N", help="Samples of each quantity.")] = 7,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Also time galleries of 2, 4 and 8 times as many pairs.")
+    ] = False,
+    output_format: Annotated[str, typer.Option("--format", metavar="KIND", help="table, json or markdown.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to the terminal.")
+    ] = None,
+) -> None:
+    """Measure how fast models score every image with every caption.
+
+    Each model is timed in turn with its plain form, as the paper writes it, and with a bare matrix product: one
+    process, the same data, medians of raw samples. Weights are random, for they make no difference to speed.
+    """
+    from camp_bench.config import DEFAULT_MODELS, parse_models
+    from camp_bench.errors import ConfigError, nearest
+    from camp_bench.runtime import prepare_process
+    from camp_bench.throughput_records import require_output
+
+    if output_format not in FORMATS:
+        hint = nearest(output_format, FORMATS)
+        raise ConfigError(f"--format: got '{output_format}', expected {', '.join(FORMATS)}{hint}")
+    sizes = {"images": images, "captions": captions, "regions": regions, "words": words, "dim": dim, "data": data}
+    workload = _workload({name: value for name, value in sizes.items() if value is not None})
+    names = DEFAULT_MODELS if models is None else parse_models(models)
+    if output is not None:
+        require_output(output)
+    prepare_process()
+    from camp_bench.cli.results import command_line
+    from camp_bench.throughput import measure_throughput
+
+    with _status() as on_stage:
+        report = measure_throughput(
+            names,
+            workload,
+            device=device,
+            threads=threads,
+            turns=turns,
+            scaling=scaling,
+            command=command_line(),
+            on_stage=on_stage,
+        )
+    _print(report, output_format, output)
+
+
+def _workload(given: dict[str, Any]) -> Workload:
+    """Return the workload of the options; ConfigError where the data leaves one no say."""
+    from camp_bench.errors import ConfigError
+    from camp_bench.throughput_records import Workload
+
+    if "data" in given and (fixed := [f"--{name}" for name in FROM_DATA if name in given]):
+        raise ConfigError(f"{', '.join(fixed)}: --data says how many there are; leave out one or the other")
+    return Workload(**given)
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """Show in a terminal what is being done; elsewhere say nothing."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting", refresh_per_second=2) as status:  # a busier one would cost the samples time
+        yield lambda text: status.update(escape(text))
+
+
+def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
+    """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
+    from rich.console import Console
+
+    from camp_bench import throughput_tables
+    from camp_bench.cli.output import NARROWEST
+    from camp_bench.throughput_records import encode_throughput, write_output
+
+    text = io.StringIO()
+    if output_format == "json":
+        for warning in throughput_tables.spread_warnings(report):
+            typer.echo(warning, err=True)
+        text.write(encode_throughput(report).decode())
+    elif output_format == "markdown":
+        text.write(throughput_tables.throughput_markdown(report))
+    else:
+        console = Console(highlight=False, file=None if output is None else text)
+        console.width = max(console.width, NARROWEST)
+        throughput_tables.print_throughput(report, console)
+    if output is not None:
+        write_output(output, text.getvalue().encode())
+    else:
+        typer.echo(text.getvalue(), nl=False)

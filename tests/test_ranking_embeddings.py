@@ -1,0 +1,80 @@
+"""Embeddings ranked in tiles against their whole score matrix, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from camp_bench.errors import CampBenchError, ConfigError, DataError, NumericError
+from camp_bench.ranking import rank_embeddings, rank_matrix
+
+
+def some(n: int, m: int, size: int) -> tuple[Any, Any, Any]:
+    """Return whole-numbered vectors, whose products are exact, and the image of each caption, out of order."""
+    rng = np.random.default_rng(n)
+    vectors = (rng.integers(-3, 4, (count, size)).astype(np.float32) for count in (n, m))
+    return *vectors, rng.integers(0, n, m)
+
+
+@pytest.mark.parametrize("budget", [10**9, 20_000, 1500])
+def test_dot_products_have_the_ranks_of_their_matrix(budget: int) -> None:
+    images, captions, image_of = some(23, 57, 6)
+    found = rank_embeddings(images, captions, image_of, measure="dot", memory_budget=budget)
+    whole = rank_matrix(torch.from_numpy(images @ captions.T), image_of)
+    for one, other in ((found.i2t, whole.i2t), (found.t2i, whole.t2i)):
+        assert all(np.array_equal(a, b) for a, b in zip(one.counts, other.counts, strict=True))
+        assert np.array_equal(one.top_ids, other.top_ids)
+        assert np.array_equal(one.top_scores, other.top_scores)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_cosine_of_memory_maps_does_not_depend_on_length(tmp_path: Path, dtype: type) -> None:
+    images, captions, image_of = some(9, 31, 8)
+    images[:, 0] = captions[:, 0] = 5  # none is zero
+    paths = {}
+    for name, array in (("i", images * 4), ("c", captions * 2)):
+        paths[name] = tmp_path / f"{name}.npy"
+        np.save(paths[name], array.astype(dtype))
+    opened = [np.load(path, mmap_mode="r") for path in paths.values()]
+    found = rank_embeddings(*opened, image_of)
+    units = [torch.nn.functional.normalize(torch.from_numpy(side.copy()), dim=1) for side in (images, captions)]
+    whole = (units[0] @ units[1].T).numpy()
+    np.testing.assert_allclose(found.t2i.top_scores, -np.sort(-whole.T, axis=1), atol=1e-6)
+    best = whole.argmax(0)
+    assert (found.t2i.top_ids[:, 0] == best).mean() > 0.9  # but for ties in the last bit
+
+
+def test_progress_counts_every_tile() -> None:
+    heard: list[tuple[int, int]] = []
+    rank_embeddings(*some(23, 57, 6), measure="dot", memory_budget=3000, on_tile=lambda *told: heard.append(told))
+    assert [done for done, _ in heard] == list(range(1, heard[0][1] + 1))
+    assert heard[0][1] > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"images": np.zeros((3, 4, 5), np.float32)}, DataError, r"images: shape \(3, 4, 5\)"),
+        ({"images": np.zeros((3, 4), np.int64)}, DataError, "images: shape .* of int64"),
+        ({"captions": np.zeros((4, 5), np.float32)}, DataError, r"size 4 \(images\) and 5 \(captions\)"),
+        ({"image_of": np.array([0, 1, 3, 0])}, DataError, "numbers from 0 to 3 for 3 images"),
+        ({"image_of": np.array([0, 1])}, DataError, "for 4 captions"),
+        ({"images": np.zeros((3, 4), np.float32)}, NumericError, "image 0: its vector is zero"),
+        (
+            {"captions": np.full((4, 4), np.nan, np.float32)},
+            NumericError,
+            "caption 0: its vector is not made of finite",
+        ),
+        ({"memory_budget": 10}, ConfigError, "too few for one pair"),
+        ({"measure": "l2"}, DataError, "measure: got 'l2'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, Any], error: type[CampBenchError], message: str) -> None:
+    images, captions = np.ones((3, 4), np.float32), np.ones((4, 4), np.float32)
+    given = {"images": images, "captions": captions, "image_of": np.array([0, 1, 2, 0])} | change
+    with pytest.raises((error, TypeError), match=f"{message}|Type-check"):
+        rank_embeddings(**given)
