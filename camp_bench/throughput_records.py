@@ -27,6 +27,7 @@ __all__ = [
     "ScalingPoint",
     "ThroughputReport",
     "Workload",
+    "check_throughput",
     "encode_throughput",
     "quartiles",
     "read_throughput",
@@ -229,9 +230,14 @@ def read_throughput(path: str | Path) -> ThroughputReport:
         report = msgspec.json.decode(data, type=ThroughputReport)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: not a throughput report: {error}") from None
+    check_throughput(path, report)
+    return report
+
+
+def check_throughput(path: str | Path, report: ThroughputReport) -> None:
+    """Raise RecordError, naming the file, where a statistic of the report could not be derived."""
     for model in report.models:
         _require_sense(path, model)
-    return report
 
 
 def _require_sense(path: str | Path, model: ModelThroughput) -> None:
