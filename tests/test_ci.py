@@ -64,6 +64,8 @@ def test_terminal_shows_table_reasons_notes_and_outcome(
     assert "1e+09" in out
     assert out.splitlines()[-1] == "regression"
     assert max(len(line) for line in out.splitlines()) <= 80
+    ci.print_report(GateReport(title="t", rows=(row("below tolerance"),)))
+    assert capsys.readouterr().out.splitlines()[-1] == "pass with 1 warning"
     ci.print_report(refusal("base", "no such file"))
     assert capsys.readouterr().out.splitlines() == ["base", "can't judge: no such file"]
 

@@ -29,7 +29,10 @@ def print_report(report: GateReport) -> None:
         if (level := row.level(strict=report.strict)) != "pass":
             parts.append(Text(f"{row.verdict}: {visible(row.reason)}", style=STYLES[level]))
     parts += [Text(f"note: {visible(note)}") for note in report.notes]
+    warnings = [row.level(strict=report.strict) for row in report.rows].count("warning")
     last = report.outcome if report.error is None else f"{report.outcome}: {visible(report.error)}"
+    if report.outcome == "pass" and warnings:
+        last = f"pass with {warnings} warning{'s' * (warnings > 1)}"
     parts.append(Text(last, style=OUTCOMES[report.outcome]))
     _print(*parts)
 

@@ -84,14 +84,14 @@ def check(
 
 def _measure(baseline: Path) -> ThroughputReport:
     """Return the speed of what the baseline's report was about, measured now."""
+    from camp_bench.gate import speed_baseline
     from camp_bench.runtime import prepare_process
 
+    held = speed_baseline(baseline)
     prepare_process()
     from camp_bench.cli.results import command_line
-    from camp_bench.gate import speed_baseline
     from camp_bench.throughput.again import measure_again
 
-    held = speed_baseline(baseline)
     return measure_again(held, command=command_line(), on_stage=lambda text: typer.echo(text, err=True))
 
 
