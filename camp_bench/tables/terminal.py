@@ -17,6 +17,7 @@ from camp_bench.tables.sheets import Cell, Column, Sheet, comparison_sheets, tit
 __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 
 GAP = 2
+"""Columns of space between two cells, one of them the box's own."""
 LETTERS = dict(zip("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
 
 
@@ -79,7 +80,7 @@ def raised(letters: Sequence[str]) -> str:
 
 
 def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
     for place in places:
         column = sheet.columns[place]
         folds = not column.right and column.header != ""
