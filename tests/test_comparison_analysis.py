@@ -256,3 +256,23 @@ def test_frame_has_a_line_a_figure(tmp_path: Path) -> None:
     of = frame[(frame.kind == "difference") & (frame.metric == "rsum")]
     assert of.p.tolist() == [pair.tests[0].p for pair in table.pairs]
     assert set(frame.scope) == {"checkpoints"}
+
+
+def test_names_are_looked_for_in_all_groups(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp")
+    write_run(tmp_path, model="vsepp")
+    write_run(tmp_path, model="scan:t2i-lse", evaluation={"task_fingerprint": "other"})
+    options = CompareOptions(resamples=100, reference="vsepp")
+    one, two = compare_groups([tmp_path], options)[0]
+    assert len(one.pairs) == 1
+    assert two.pairs == ()
+    assert "no row vsepp among these, so nothing is compared" in two.notes
+    (only,), _ = compare_groups([tmp_path], CompareOptions(resamples=100, models=("scan",)))
+    assert [row.label for row in only.rows] == ["scan:t2i-lse"]
+
+
+def test_metrics_that_are_asked_for_are_shown_whatever_k(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    table = compare(tmp_path, CompareOptions(resamples=100, ks=(20,), metrics=("t2i.R@20", "i2t.R@1")))
+    assert table.metrics == ("i2t.R@1", "t2i.R@20")
+    assert table.tested == ("t2i.R@20", "i2t.R@1")

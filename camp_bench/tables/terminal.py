@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from camp_bench.comparison import Comparison
+from camp_bench.tables.layout import comparison_sheets, title_of
 from camp_bench.tables.prose import explain
-from camp_bench.tables.sheets import Cell, Column, Sheet, comparison_sheets, title_of
+from camp_bench.tables.sheets import Cell, Column, Sheet
 
 __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 
