@@ -63,7 +63,7 @@ class CompareOptions:
             for name in names:
                 if name not in (*known, *more):
                     raise ConfigError(
-                        f"{option}: got '{name}', expected {'' if more else 'some '}of {', '.join((*known, *more))}"
+                        f"{option}: got '{name}', expected {'one' if more else 'some'} of {', '.join((*known, *more))}"
                         f"{nearest(name, (*known, *more))}"
                     )
         return dataclasses.replace(self, ks=tuple(sorted(set(self.ks))))

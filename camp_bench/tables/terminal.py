@@ -44,6 +44,7 @@ def draw_sheet(console: Console, sheet: Sheet) -> None:
     for table in terminal_tables(sheet, console.width):
         console.print()
         console.print(table)
+    console.print()
     for text in sheet.legend:
         console.print(Text(shown(text), style="dim"))
 
