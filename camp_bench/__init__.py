@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
+    from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
+    from camp_bench.embeddings import rank_embeddings
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
-    from camp_bench.ranking import rank_embeddings, rank_matrix
+    from camp_bench.models.base import PairModel
+    from camp_bench.models.plugins import load_plugin
+    from camp_bench.ranking import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
     from camp_bench.throughput_records import Workload, read_throughput
@@ -26,11 +30,14 @@ __all__ = [
     "CompareOptions",
     "Comparison",
     "Experiment",
+    "PairModel",
     "Workload",
     "__version__",
     "compare",
+    "convert_checkpoint",
     "group_results",
     "list_records",
+    "load_plugin",
     "measure_throughput",
     "open_dataset",
     "rank_embeddings",
@@ -50,13 +57,16 @@ _HOMES = {
     "CompareOptions": "comparison",
     "Comparison": "comparison",
     "Experiment": "config",
+    "PairModel": "models.base",
     "Workload": "throughput_records",
     "compare": "comparison",
+    "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
+    "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
-    "rank_embeddings": "ranking",
+    "rank_embeddings": "embeddings",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",

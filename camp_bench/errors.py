@@ -4,6 +4,7 @@
     |-- ConfigError       ValueError      an option, a TOML file, a model or variant name
     |-- DataError         ValueError      a dataset folder, its arrays or its captions
     |-- RecordError       ValueError      a run record that can't be read as one
+    |-- CheckpointError   ValueError      a checkpoint or vocabulary of another program
     |-- NumericError      ArithmeticError a score or loss that is not a number
     |-- DeviceError       RuntimeError    a device that isn't there or has no memory left
     `-- OutputError       OSError         a place that can't be written
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "CampBenchError",
+    "CheckpointError",
     "ConfigError",
     "DataError",
     "DeviceError",
@@ -44,6 +46,10 @@ class DataError(CampBenchError, ValueError):
 
 class RecordError(CampBenchError, ValueError):
     """A run record is missing, damaged or of another version."""
+
+
+class CheckpointError(CampBenchError, ValueError):
+    """A file of another program that isn't what it should be, or asks for more than to be read."""
 
 
 class NumericError(CampBenchError, ArithmeticError):

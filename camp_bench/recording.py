@@ -20,6 +20,7 @@ from camp_bench.evaluate import Evaluation
 from camp_bench.metrics import hubness
 from camp_bench.planning import RunPlan
 from camp_bench.records import (
+    CascadeFacts,
     DatasetFacts,
     Environment,
     EvaluationRecord,
@@ -113,7 +114,9 @@ def evaluation_record(
     *,
     queries: str | None = None,
     examples: str | None = None,
+    transductive: bool = False,
     scores: str | None = None,
+    cascade: CascadeFacts | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -137,7 +140,9 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
+        transductive=transductive,
         scores=scores,
+        cascade=cascade,
     )
 
 

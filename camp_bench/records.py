@@ -39,10 +39,13 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CascadeFacts",
+    "CheckpointFacts",
     "DatasetFacts",
     "Environment",
     "EpochLog",
     "EvaluationRecord",
+    "ExternalFacts",
     "Measurement",
     "RunRecord",
     "StartedFrom",
@@ -51,6 +54,7 @@ __all__ = [
     "create_scores",
     "file_sha256",
     "list_records",
+    "new_folder",
     "new_run_folder",
     "read_arrays",
     "read_file",
@@ -153,6 +157,23 @@ class EpochLog(_Strict, frozen=True, kw_only=True):
         return self.negatives == "hardest" and self.on_plateau >= COLLAPSED_SHARE
 
 
+class CheckpointFacts(_Strict, frozen=True, kw_only=True):
+    """The file of another program that weights were taken from, and what it says of their training.
+
+    epoch, steps: when it was saved. best_rsum: on dev, as that program computed it. Each is None where the file doesn't
+    say it. options: those of its `opt` that are plain values, by dotted name.
+    """
+
+    file: str
+    sha256: str
+    vocabulary_file: str
+    vocabulary_sha256: str
+    epoch: int | None
+    steps: int | None
+    best_rsum: float | None
+    options: dict[str, bool | int | float | str | None]
+
+
 class StartedFrom(_Strict, frozen=True, kw_only=True):
     """The run whose weights a model started from, and how many of its own tensors they filled."""
 
@@ -168,6 +189,8 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
     training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
+    checkpoint: where they were trained by another program. Then all that the file doesn't tell is 0, empty or false,
+    the run's seed and its dataset's train fingerprint included.
     """
 
     steps: int
@@ -176,7 +199,27 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     parameters: int
     collapsed: bool
     epochs: tuple[EpochLog, ...]
+    checkpoint: CheckpointFacts | None = None
     started_from: StartedFrom | None = None
+
+
+class CascadeFacts(_Strict, frozen=True, kw_only=True):
+    """How an evaluation came about in which one model proposed candidates and the run's own scored only those.
+
+    rerank: candidates a query, in each direction. proposer: the run that proposed, of `proposer_model`.
+    pairs_scored: by the run's model, of all `pairs`. seconds: of proposing and scoring. full_metrics, full_seconds: of
+    the run's model on every pair, measured beside it.
+    """
+
+    rerank: int
+    proposer: str
+    proposer_model: str
+    proposer_weights_sha256: str
+    pairs_scored: int
+    pairs: int
+    seconds: float
+    full_metrics: dict[str, float]
+    full_seconds: float
 
 
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
@@ -187,8 +230,9 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
     tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
-    transductive: the score of a pair depends on what else is in the gallery, so other test queries helped.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    cascade: where candidates were proposed by another run; None where every pair was scored.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -204,14 +248,30 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     chance_rsum: float
     hubness: dict[str, float]
     queries: str | None
-    transductive: bool = False
     examples: str | None = None
+    transductive: bool = False
     memory_budget_bytes: int | None = None
     scores: str | None = None
+    cascade: CascadeFacts | None = None
+
+
+class ExternalFacts(_Strict, frozen=True, kw_only=True):
+    """The files of another system that were ranked, by what they hold: `scores`, or `images` and `captions`.
+
+    measure: between vectors, `cosine` or `dot`; empty for scores.
+    """
+
+    files: dict[str, str]
+    sha256: dict[str, str]
+    measure: str
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
-    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data."""
+    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data.
+
+    external: set where another system was ranked by the files that it wrote. Then the settings, the training and the
+    features are not known, and 0 or empty here.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -229,6 +289,7 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
     timings: tuple[Measurement, ...]
     weights_sha256: str
     files: dict[str, str]
+    external: ExternalFacts | None = None
 
     def evaluation(self, split: str) -> EvaluationRecord:
         """Return the evaluation of the split; RecordError where this run has none."""
@@ -265,12 +326,37 @@ def new_run_folder(results: Path, started: dt.datetime, *words: str) -> Iterator
         run_id, scratch = _claim(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
     except OSError as error:
         raise _unwritable(results, error) from None
-    try:
+    with _becoming(scratch, results / run_id):
         yield run_id, scratch
+
+
+@contextmanager
+def new_folder(place: Path) -> Iterator[Path]:
+    """Yield an empty hidden folder, which becomes `place` if the block ends well, else vanishes.
+
+    Raises OutputError where `place` can't be written or is there already.
+    """
+    scratch = place.parent / f".{place.name}.partial"
+    try:
+        if place.exists():
+            raise FileExistsError(errno.EEXIST, "is there already")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir()
+    except OSError as error:
+        raise _unwritable(place, error) from None
+    with _becoming(scratch, place):
+        yield scratch
+
+
+@contextmanager
+def _becoming(scratch: Path, place: Path) -> Iterator[None]:
+    """Rename the folder `scratch` to `place` if the block ends well, else remove it."""
+    try:
+        yield
         try:
-            scratch.rename(results / run_id)
+            scratch.rename(place)
         except OSError as error:
-            raise _unwritable(results / run_id, error) from None
+            raise _unwritable(place, error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -385,7 +471,7 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or pass --results DIR")
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or name another folder")
 
 
 def _require_finite(value: Any, where: str) -> None:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import safetensors
 import safetensors.torch
 
-from camp_bench.config import check_examples, check_seeds, require_text, resolve_settings
+from camp_bench.cascade import Cascade, evaluate_cascade
+from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_text, resolve_settings
 from camp_bench.data import Dataset, open_dataset
-from camp_bench.data.corpus import Corpus
+from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
+from camp_bench.protocols import find_protocol
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
@@ -36,11 +40,13 @@ from camp_bench.recording import (
 from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
+    CascadeFacts,
     RunRecord,
     new_run_folder,
     read_file,
     read_record,
     write_arrays,
+    write_file,
     write_record,
 )
 
@@ -49,15 +55,22 @@ __all__ = ["FinishedRun", "evaluate_run", "open_run"]
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run's record with its model, weights loaded, and its vocabulary."""
+    """A run's record with its model, weights loaded, and its vocabulary.
+
+    files: weights and vocabulary by name, where they lie in no run's folder yet: an evaluation then keeps them.
+    """
 
     record: RunRecord
     model: PairModel
     vocabulary: Vocabulary
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
+def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
+    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
+
+    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
+    """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
     if WEIGHTS_NAME not in record.files:
@@ -65,6 +78,8 @@ def open_run(folder: Path) -> FinishedRun:
     config = record.config
     try:
         vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        if allow_plugins and is_plugin(config.model):
+            load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
         settings = resolve_settings(config.settings)
@@ -85,7 +100,7 @@ def open_run(folder: Path) -> FinishedRun:
 
 
 def evaluate_run(
-    folder: Path,
+    run: Path | FinishedRun,
     results: Path,
     reporter: Reporter,
     *,
@@ -94,57 +109,76 @@ def evaluate_run(
     protocol: str = "full",
     device: str = "auto",
     examples: int = 0,
+    allow_plugins: bool = False,
     memory_budget: str | None = None,
     adapt: bool = False,
     save_scores: bool = False,
+    rerank: int | None = None,
+    proposer: Path | None = None,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
 
+    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
-    what the model looks at. The record keeps the config of the training; what was evaluated stands in its `dataset` and
-    `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
+    what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
+    `proposer` proposes, and measure beside it what scoring every pair gives. The record keeps the config of the
+    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
+    or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
+    _check_cascade(rerank, proposer, protocol)
     place = resolve_device(device)
     environment = environment_of(place)
-    run = open_run(folder)
+    if isinstance(run, Path):
+        run = open_run(run, allow_plugins=allow_plugins)
+    cheap = None if proposer is None else open_run(proposer, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
     reporter.on_stage(f"reading {source}")
     corpus = Corpus(_open(source, split, given=data is not None), (split,))
     of_split = corpus.splits[split]
-    if of_split.feature_size != parent.dataset.feature_size:
-        raise DataError(
-            f"{corpus.dataset.source}: features of size {of_split.feature_size}, "
-            f"{parent.run_id} was trained on size {parent.dataset.feature_size}; give data of the same features"
-        )
+    for one in (run, cheap):
+        if one is not None and of_split.feature_size != one.record.dataset.feature_size:
+            raise DataError(
+                f"{corpus.dataset.source}: features of size {of_split.feature_size}, {one.record.run_id} was trained "
+                f"on size {one.record.dataset.feature_size}; give data of the same features"
+            )
     folds = folds_of(of_split, protocol)
     cache = corpus.dataset.cache
     prints = Fingerprints(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
-    settings = parent.config.settings
-    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
-    run.model.settings = resolve_settings(settings, changes)
-    encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
-    words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
+    encoded = _fitted(run, corpus, split, memory_budget, adapt=adapt)
+    words = [parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol]
+    if rerank is not None:
+        words.append(f"rerank{rerank}")
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
         scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
-            found = evaluate_folds(
-                run.model.to(place),
-                encoded,
-                folds,
-                place,
-                on_tile=lambda done, total: reporter.on_tile(split, done, total),
-                on_scores=None if scores is None else scores.take,
-            )
-        files = {queries: write_arrays(home / queries, query_arrays(found, of_split))}
+            on_tile = lambda done, total: reporter.on_tile(split, done, total)
+            on_scores = None if scores is None else scores.take
+            facts: CascadeFacts | None = None
+            if cheap is None or rerank is None:
+                found = evaluate_folds(run.model.to(place), encoded, folds, place, on_tile=on_tile, on_scores=on_scores)
+            else:
+                cascade = evaluate_cascade(
+                    run.model.to(place),
+                    cheap.model.to(place),
+                    encoded,
+                    _fitted(cheap, corpus, split, memory_budget, adapt=adapt),
+                    rerank,
+                    place,
+                    on_tile=on_tile,
+                    on_scores=on_scores,
+                )
+                found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
+        files = {name: write_file(home / name, data) for name, data in run.files.items()}
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
@@ -153,7 +187,7 @@ def evaluate_run(
         record = msgspec.structs.replace(
             parent,
             run_id=run_id,
-            parent=parent.run_id,
+            parent=None if run.files else parent.run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
             deterministic=parent.deterministic and not reasons,
@@ -169,7 +203,9 @@ def evaluate_run(
                     protocol,
                     queries=queries,
                     examples=looked if examples else None,
+                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                     scores=None if scores is None else scores.name,
+                    cascade=facts,
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
@@ -177,6 +213,37 @@ def evaluate_run(
         )
         write_record(home, record)
     return results / run_id, record
+
+
+def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> None:
+    if (rerank is None) != (proposer is None):
+        raise ConfigError("rerank: needs both --rerank K and --proposer RUN, the finished run that proposes candidates")
+    if rerank is not None and not 1 <= rerank <= MAX_WHOLE:
+        raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
+    if rerank is not None and find_protocol(protocol).folds > 1:
+        raise ConfigError(f"rerank: protocol {protocol} ranks in folds; expected one that ranks all at once")
+
+
+def _fitted(run: FinishedRun, corpus: Corpus, split: str, memory_budget: str | None, *, adapt: bool) -> TokenizedSplit:
+    """Give the run's model what was asked of memory, and return the split in its words."""
+    settings = run.record.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
+    return corpus.encoded(split, run.vocabulary, settings.max_words)
+
+
+def _cascade_facts(cascade: Cascade, rerank: int, proposer: RunRecord) -> CascadeFacts:
+    return CascadeFacts(
+        rerank=rerank,
+        proposer=proposer.run_id,
+        proposer_model=proposer.config.model,
+        proposer_weights_sha256=proposer.weights_sha256,
+        pairs_scored=cascade.pairs_scored,
+        pairs=cascade.pairs,
+        seconds=cascade.seconds,
+        full_metrics=cascade.full.metrics,
+        full_seconds=cascade.full.encode_seconds + cascade.full.score_seconds,
+    )
 
 
 def _open(source: str, split: str, *, given: bool) -> Dataset:

@@ -8,6 +8,7 @@ from examples import SETTINGS, example_record
 
 from camp_bench.comparison import group_results, run_seconds
 from camp_bench.errors import RecordError
+from camp_bench.records import CheckpointFacts
 
 
 def test_seeds_of_a_model_make_one_row_with_mean_and_sample_deviation() -> None:
@@ -55,6 +56,25 @@ def test_collapsed_run_is_named() -> None:
     training = msgspec.structs.replace(record.training, collapsed=True)
     (note,) = group_results([msgspec.structs.replace(record, training=training)])[0].notes
     assert note.startswith("vsepp-s0 collapsed")
+
+
+def test_weights_of_another_program_are_named_and_have_no_training_data_to_compare() -> None:
+    facts = CheckpointFacts(
+        file="scan.pth.tar",
+        sha256="",
+        vocabulary_file="vocab.json",
+        vocabulary_sha256="",
+        epoch=None,
+        steps=None,
+        best_rsum=None,
+        options={},
+    )
+    record = example_record(model="scan")
+    training = msgspec.structs.replace(record.training, checkpoint=facts)
+    dataset = msgspec.structs.replace(record.dataset, train_fingerprint="")
+    foreign = msgspec.structs.replace(record, training=training, dataset=dataset)
+    (note,) = group_results([example_record(), foreign])[0].notes
+    assert note.startswith("scan-s0 was trained by another program (scan.pth.tar): its seed")
 
 
 def test_run_that_is_not_deterministic_is_named_with_its_own_reason() -> None:

@@ -99,7 +99,7 @@ def test_run_id_is_a_plain_name_of_bounded_length(tmp_path: Path, words: tuple[s
 def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(OutputError, match=r"file: can't be written .* --results DIR"):
+    with pytest.raises(OutputError, match=r"file: can't be written .* name another folder"):
         require_writable(file)
     with pytest.raises(OutputError, match="file: can't be written"):
         require_writable(file / "below")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from camp_bench.config import Experiment
+    from camp_bench.conversion import CheckpointSource
     from camp_bench.records import RunRecord
 
 __all__ = ["run"]
@@ -55,6 +57,13 @@ def run(
     word_vectors: Annotated[
         str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
     ] = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Evaluate a checkpoint of the authors' programs, e.g. scan=FILE."),
+    ] = None,
+    vocab: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="The checkpoint's vocabulary, .json or .pkl.")
+    ] = None,
     memory_budget: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB; tiles are cut to it.  [default: 1GB]")
     ] = None,
@@ -71,12 +80,16 @@ def run(
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
     ] = None,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
     """Train and evaluate models, one record a run.
 
     The best epoch is chosen on dev; test is scored once, at the end. Settings that no option gives come from the
-    preset; every one of them can be set in an experiment file, which --dry-run prints for a start.
+    preset; every one of them can be set in an experiment file, which --dry-run prints for a start. With --checkpoint,
+    nothing is trained unless --models or a file says what.
     """
     from camp_bench.runtime import prepare_process
 
@@ -106,14 +119,20 @@ def run(
         "adapt": adapt,
     }
     given = {name: value for name, value in whole.items() if value is not None}
-    asked = _merge(experiment, given, {name: value for name, value in settings.items() if value is not None})
+    settings = {name: value for name, value in settings.items() if value is not None}
+    trains = not checkpoint or models is not None or experiment is not None
+    if not trains:
+        _refuse_training_options([*given, *settings, *(["dry_run"] if dry_run else [])])
+    asked = _merge(experiment, given, settings)
+    if models is not None or allow_plugins:
+        _import_plugins(asked)
     if dry_run:
         from camp_bench.config import dump_experiment
         from camp_bench.planning import resolved_experiment
 
         typer.echo(dump_experiment(resolved_experiment(asked)), nl=False)
         return
-    _execute(asked)
+    _execute(asked, _sources(checkpoint or [], vocab or []), trains=trains, own_data=not trains and data is None)
 
 
 def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -> Experiment:
@@ -128,7 +147,48 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
     return override_experiment(base, whole, settings)
 
 
-def _execute(experiment: Experiment) -> None:
+OF_EVALUATION = (
+    "data",
+    "protocol",
+    "device",
+    "threads",
+    "results",
+    "examples",
+    "memory_budget",
+    "adapt",
+    "save_scores",
+)
+"""The options that a checkpoint alone has a use for."""
+
+
+def _refuse_training_options(given: Iterable[str]) -> None:
+    """Raise ConfigError where an option is given that evaluating a checkpoint has no use for."""
+    from camp_bench.errors import ConfigError
+
+    for name in given:
+        if name not in OF_EVALUATION:
+            option = name.replace("_", "-")
+            raise ConfigError(f"--{option}: of no use with --checkpoint alone; leave it out, or train --models as well")
+
+
+def _sources(checkpoints: Sequence[str], vocabularies: Sequence[str]) -> tuple[CheckpointSource, ...]:
+    if not checkpoints and not vocabularies:
+        return ()
+    from camp_bench.conversion import parse_checkpoints
+
+    return parse_checkpoints(checkpoints, vocabularies)
+
+
+def _import_plugins(experiment: Experiment) -> None:
+    from camp_bench.models.plugins import is_plugin, load_plugin
+
+    for name in experiment.models:
+        if is_plugin(name):
+            load_plugin(name)
+
+
+def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, trains: bool, own_data: bool) -> None:
+    """Evaluate checkpoints, on the data that they name themselves where `own_data`, then train what is asked for."""
     from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import command_line, print_results
     from camp_bench.experiment import run_experiment
@@ -136,8 +196,18 @@ def _execute(experiment: Experiment) -> None:
     finished: list[tuple[Path, RunRecord]] = []
     try:
         with make_reporter() as reporter:
-            for run in run_experiment(experiment, reporter, command_line()):
-                finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
+            if sources:
+                from camp_bench.conversion import evaluate_checkpoints
+                from camp_bench.planning import plan_runs
+
+                if trains:
+                    plan_runs(experiment)  # what is wrong with it shows before the checkpoints are scored
+                data = None if own_data else experiment.data
+                for run in evaluate_checkpoints(experiment, sources, reporter, data=data, command=command_line()):
+                    finished.append(run)  # noqa: PERF402 (as below)
+            if trains:
+                for run in run_experiment(experiment, reporter, command_line()):
+                    finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
     except KeyboardInterrupt:
         typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
         raise typer.Exit(130) from None

@@ -21,9 +21,9 @@ def all_but_seed(record: RunRecord) -> bytes:
 def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     """Return what a reader of the table has to know. split: the one whose evaluation is shown."""
     notes = []
-    if len({record.evaluation(split).features_fingerprint for record in records}) > 1:
+    if len({record.evaluation(split).features_fingerprint for record in records} - {""}) > 1:
         notes.append("the image features differ between these runs")
-    if len({record.dataset.train_fingerprint for record in records}) > 1:
+    if len({record.dataset.train_fingerprint for record in records} - {""}) > 1:
         notes.append("the training data differ between these runs")
     if len({_dev_fingerprint(record) for record in records} - {None}) > 1:
         notes.append("the dev data, on which epochs were chosen, differ between these runs")
@@ -31,6 +31,18 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         notes.append("some vocabularies come from train+dev and others from train alone")
     models = Counter(key for _, key in {(all_but_seed(record), record.config.model) for record in records})
     notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
+    notes.extend(
+        f"{record.run_id} was trained by another program ({record.training.checkpoint.file}): its seed and its "
+        "training data are not known"
+        for record in records
+        if record.training.checkpoint is not None
+    )
+    notes.extend(
+        f"{record.run_id} is another system, ranked by what it wrote ({', '.join(record.external.files.values())}): "
+        "its features and its training are not known"
+        for record in records
+        if record.external is not None
+    )
     notes.extend(
         f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
         for record in records

@@ -1,8 +1,9 @@
-"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018), with its two companions.
+"""VSE++: one vector an image, one a caption, their cosine (Faghri et al., BMVC 2018), with its companions.
 
 On region features the regions are averaged first, so that the model sees one vector an image as in the paper, from
 the same file as the others. `vsepp:vse0` is the paper's baseline with all negatives, whose released program leaves the
-image unnormalised; `vsepp:order` measures by the order of the cone, on absolute values of normalised vectors.
+image unnormalised; `vsepp:order` measures by the order of the cone, on absolute values of normalised vectors, and
+`vsepp:order0` is that with all negatives.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
-from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.scoring.common import unit
 from camp_bench.scoring.order import order_plain, order_tile
-from camp_bench.shapes import Bool, Float, Int
+from camp_bench.scoring.product import product
+from camp_bench.shapes import Float, Int
 
 __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]
 
@@ -58,16 +59,10 @@ class Vsepp(PairModel):
     def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C D"]:
         return self._finish(unit(self.caption_encoder(tokens, lengths)))
 
-    def prepare_images(self, encoded: Float[Tensor, "I D"]) -> Prepared:
-        return {"vectors": encoded}
-
-    def prepare_captions(self, encoded: Float[Tensor, "C D"], lengths: Int[Tensor, " C"]) -> Prepared:  # noqa: ARG002 (of the protocol)
-        return {"vectors": encoded}
-
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_tile(images["vectors"], captions["vectors"])
-        return images["vectors"] @ captions["vectors"].T
+        return product(images["vectors"], captions["vectors"])
 
     def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:  # noqa: ARG002 (of the protocol)
         return 8 * images * captions  # the scores, and what ranking makes of them
@@ -81,9 +76,6 @@ class Vsepp(PairModel):
         if self.options.measure == "order":
             return order_plain(images, captions)
         return torch.stack([images @ caption for caption in captions], 1)
-
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
     def _finish(self, encoded: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         return encoded.abs() if self.options.use_abs else encoded
@@ -138,6 +130,15 @@ VARIANTS = (
         settings=_presets(ORDER),
         source="order embeddings, ICLR 2016, eq. 2, as in VSE++'s program",
         summary="as vsepp by the order of absolute vectors: how far the caption lies above the image",
+        named=NAMED,
+    ),
+    Variant(
+        name="vsepp:order0",
+        model=Vsepp,
+        options=VseppOptions(measure="order", negatives="all", use_abs=True),
+        settings=_presets(ORDER),
+        source="order embeddings, ICLR 2016, eq. 2 and 3, as in VSE++'s program",
+        summary="as vsepp:order with all negatives",
         named=NAMED,
     ),
 )

@@ -1,0 +1,215 @@
+"""Pickles as data: honest ones come out as they were meant, crafted ones are refused and nothing of them runs."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import os
+import pickle
+import struct
+import subprocess
+import types
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign import Instance, dump2, raw_pickle
+
+from camp_bench.checkpoints import pickles
+from camp_bench.checkpoints.pickles import BoundedStream, Name, Record, read_pickle
+from camp_bench.errors import CheckpointError
+
+
+def read(data: bytes, persistent: list[Record] | None = None) -> Any:
+    return read_pickle(BoundedStream(io.BytesIO(data), len(data)), "some.pkl", persistent)
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        read(data)
+    line = str(caught.value)
+    assert line.startswith("some.pkl: ")
+    assert "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_values_and_options_come_out_of_every_protocol(protocol: int) -> None:
+    shared = ["é", "x" * 300, b"\xff\x00"]
+    values = [1, -7, 300, 70_000, 2**70, 2.5, None, True, False, (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), {"a": {}}]
+    options = argparse.Namespace(lambda_lse=6.0, flag=True)
+    many = {n: str(n) for n in range(2500)}
+    got = read(pickle.dumps([values, shared, shared, collections.OrderedDict(b=1, a=2), options, many], protocol))
+    if protocol < 3:  # there bytes are a call of _codecs.encode, which is kept and not made
+        assert got[1][2].of == Name("_codecs", "encode")
+        got[1][2] = shared[2]
+    assert got[:4] == [values, shared, shared, {"b": 1, "a": 2}]
+    assert got[1] is got[2]
+    assert list(got[3]) == ["b", "a"]
+    assert (got[4].of, got[4].fields) == (Name("argparse", "Namespace"), vars(options))
+    assert got[5] == many
+
+
+def test_python_2_text_and_classes_that_are_not_here_become_inert() -> None:
+    inner = Instance("easydict", "EasyDict", {"x": 1}, {"x": 1})
+    got = read(dump2({"opt": Instance("my.options", "Config", {"name": "naïve", "inner": inner})}))["opt"]
+    assert str(got.of) == "my.options.Config"
+    assert got.fields["name"] == "naïve"
+    assert got.fields["inner"].fields == {"x": 1}
+    assert read(b"(i__main__\nOld\np0\n(dp1\nS'a'\nI1\nsb.").fields == {"a": 1}  # an old-style class, protocol 0
+    assert read(b"\x80\x01(c__main__\nOld\no}U\x01aK\x01sb.").fields == {"a": 1}  # the same, protocol 1
+    assert read(pickle.dumps(types.SimpleNamespace(a=1), 2)).fields == {"a": 1}
+
+
+def test_bytes_that_are_no_text_stay_recognisable() -> None:
+    assert read(raw_pickle(b"U\x01\xff")) == "\udcff"
+
+
+class Calls:
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.made = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.made
+
+
+def crafted(target: Path) -> dict[str, bytes]:
+    """Return pickles that make the file `target` when Python's own unpickler reads them."""
+    shell = f"touch {target}"
+    code = f"open({str(target)!r}, 'w').close()"
+    nested = Calls(eval, f"__import__('os').system({shell!r})")
+    text = shell.encode()
+    binary = b"X" + struct.pack("<I", len(text)) + text
+    return {
+        "os.system by hand": b"cos\nsystem\n(S'" + text + b"'\ntR.",
+        "posix.system": pickle.dumps(Calls(os.system, shell)),
+        "posix.system, protocol 0": pickle.dumps(Calls(os.system, shell), 0),
+        "builtins.eval": pickle.dumps(Calls(eval, code), 2),
+        "builtins.exec": pickle.dumps(Calls(exec, code), 4),
+        "subprocess": pickle.dumps(Calls(subprocess.check_call, ["touch", str(target)])),
+        "inside options": pickle.dumps(argparse.Namespace(a=1, b=Calls(os.system, shell)), 2),
+        "nested reduce": pickle.dumps(Calls(str, nested), 2),
+        "a call of a call": raw_pickle(
+            b"cbuiltins\ngetattr\ncbuiltins\n__import__\nX\x02\x00\x00\x00os\x85RX\x06\x00\x00\x00system\x86R",
+            binary,
+            b"\x85R",
+        ),
+        "inst": b"(S'" + text + b"'\nios\nsystem\n.",
+        "obj": raw_pickle(b"(cos\nsystem\n", binary, b"o"),
+        "as a key": pickle.dumps({Calls(os.system, shell): 1}, 2),
+        "dotted name": raw_pickle(
+            b"\x8c\x08builtins\x8c\x04exec\x93X", struct.pack("<I", len(code)), code.encode(), b"\x85R"
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", crafted(Path("x")))
+def test_crafted_pickles_are_refused_and_do_nothing(name: str, tmp_path: Path) -> None:
+    target = tmp_path / "ran"
+    data = crafted(target)[name]
+    line = refused(data)
+    assert not target.exists()
+    assert "nothing was run; don't trust this file" in line
+    with suppress(TypeError):
+        pickle.loads(data)  # to show that the payload is one
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (raw_pickle(b"ctorch.hub\nload\nU\x01x\x85R"), "names torch.hub.load"),
+        (raw_pickle(b"ctorch\nload\nU\x01x\x85R"), "names torch.load"),
+        (raw_pickle(b"\x8c\x05torch\x8c\x08hub.load\x93U\x01x\x85R"), "names torch.hub.load"),
+        (raw_pickle(b"cnumpy\nload\nU\x01x\x85R"), "names numpy.load"),
+        (raw_pickle(b"cevil\nrun\nU\x01x\x85R"), "calls evil.run"),
+        (raw_pickle(b"cevil\nRun\nU\x01x\x85\x81"), "gives arguments to evil.Run"),
+        (raw_pickle(b"cevil\nRun\n)\x81)R"), "calls what another call returned"),
+        (raw_pickle(b"ctorch._utils\n_rebuild_tensor\n)\x81"), "builds an object of what is no class"),
+        (
+            raw_pickle(b"ctorch.nn.modules.linear\nLinear\n)\x81"),
+            "holds a whole module (torch.nn.modules.linear.Linear)",
+        ),
+        (raw_pickle(b"\x82\x01"), "a pickle step (EXT1)"),
+        (raw_pickle(b"csubprocess\nPopen\n)\x81"), "names subprocess.Popen"),
+        (b"P0\n.", "a pickle step (PERSID)"),
+        (raw_pickle(b"U\x01aQ"), "it refers to data beside it"),
+    ],
+)
+def test_what_no_checkpoint_needs_is_named(data: bytes, message: str) -> None:
+    assert message in refused(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"rubbish",
+        b"\x80\x02]",
+        b"\x80\x02.",
+        raw_pickle(b"0"),
+        raw_pickle(b"h\x05"),
+        raw_pickle(b"t"),
+        raw_pickle(b"K\x01K\x02s"),
+        raw_pickle(b"(K\x01u"),
+        raw_pickle(b"}(K\x01u"),
+        raw_pickle(b"})\x81"),
+        raw_pickle(b"}]K\x01s"),
+        raw_pickle(b"K\x01}b"),
+        raw_pickle(b"U\x05abc"),
+        raw_pickle(b"ccollections\nOrderedDict\nK\x01\x85R"),
+        raw_pickle(b"ccollections\nOrderedDict\n](K\x01e\x85R"),
+        raw_pickle(b"cnospace"),
+        raw_pickle(b"K\x01K\x02\x93"),
+        b"L" + b"9" * 5000 + b"L\n.",
+        dump2({"a": [1, 2.0, "three"]})[:-3],
+    ],
+)
+def test_damaged_pickles_are_one_line(data: bytes) -> None:
+    assert "damaged or cut short" in refused(data) or "nothing was run" in refused(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02T\xff\xff\xff\x7f.",
+        b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"x.",
+        b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x.",
+        b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b"N.",
+        b"\x80\x02\x8b" + struct.pack("<i", 2**31 - 1) + b"x.",
+    ],
+)
+def test_huge_declared_lengths_allocate_nothing(data: bytes) -> None:
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size < 100
+            return super().read(size)
+
+    if data[2:3] == b"\x95":  # a frame is only a hint, and nobody reads ahead
+        assert read(data) is None
+        return
+    with pytest.raises(CheckpointError, match="bytes declared"):
+        read_pickle(BoundedStream(Watched(data), len(data)), "some.pkl")
+
+
+def test_a_huge_memo_number_takes_no_room() -> None:
+    assert read(raw_pickle(b"Nr\xff\xff\xff\xff")) is None
+
+
+def test_short_pickles_that_would_copy_or_hash_for_ever_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = raw_pickle(b"}N\x85", b"2\x86" * 64, b"Ns")  # a key of 2^64 nested tuples
+    assert "a key is a tuple" in refused(bomb)
+    monkeypatch.setattr(pickles, "MOST_STEPS", 1000)
+    assert "more than 1,000 steps" in refused(raw_pickle(b"N0" * 600))
+    pairs = b"](" + b"".join(b"K" + bytes([n]) + b"N\x86" for n in range(100)) + b"eq\x00"
+    assert "more than 1,000 steps" in refused(raw_pickle(pairs, b"ccollections\nOrderedDict\nh\x00\x85R0" * 10))
+
+
+def test_references_beside_the_pickle_are_collected() -> None:
+    references: list[Record] = []
+    got = read(raw_pickle(b"U\x01aK\x05\x86Q"), references)
+    assert references == [got]
+    assert got.arguments == ("a", 5)
