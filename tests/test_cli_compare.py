@@ -124,7 +124,7 @@ def test_export_names_its_files(
     assert main(["export", str(results / "camp-s0"), "--format", "trec"]) == 0
     assert "wrote exports/camp-s0-trec/i2t.run.trec" in capsys.readouterr().out
     assert main(["export", str(results / "camp-s0")]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_reporting_loads_nothing_heavy() -> None:
