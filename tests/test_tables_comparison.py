@@ -184,7 +184,7 @@ def test_the_paragraph_says_what_was_done_and_found(table: Comparison) -> None:
     text = explain(table)
     first = table.pairs[0].tests[0]
     for words in (
-        "3 models (camp, scan:t2i-lse and vsepp), each trained with 3 seeds",
+        "3 models (camp, scan:t2i-lse and vsepp), each in 3 runs of different seeds",
         "120 images, 600 captions",
         "scope method",
         "Satterthwaite",
