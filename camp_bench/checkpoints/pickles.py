@@ -218,6 +218,8 @@ class _Machine:
         into = target.fields if isinstance(target, Record) else target
         if not isinstance(into, dict):
             raise ValueError(f"items for a {type(target).__name__}")
+        if len(items) % 2:
+            raise ValueError("a key without a value")
         into.update(self.item(*pair) for pair in zip(items[::2], items[1::2], strict=True))
 
     def extend(self, target: Any, items: list[Any]) -> None:
