@@ -9,13 +9,14 @@ INSTALLED := $(VENV)/.installed
 ARGS ?=
 WORKERS ?= 2
 MARKERS ?= not slow
+SLOWER ?= 5%
 
 # Idle OpenMP threads wait asleep: spinning ones starve the other processes of a shared machine.
 export OMP_WAIT_POLICY := PASSIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check test-wheel clean python
+.PHONY: help install run test check test-wheel bench bench-compare clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,17 @@ test-wheel: | python ## build the wheel, install it into a clean venv, test it t
 	cd "$$away"; wheel=$$(echo dist/*.whl); echo "testing $$wheel"; \
 	"$$root/$(WHEEL_VENV)/bin/pip" install --quiet "$$wheel[test]" -c constraints.txt; \
 	CAMP_BENCH_TEST_WHEEL=1 "$$root/$(WHEEL_VENV)/bin/pytest" -n $(WORKERS) -m "$(MARKERS)" $(ARGS)
+
+# Alone and in one process: beside other work, or in parallel, seconds say nothing. (-v brings the table, which -q hides.)
+BENCH := $(BIN)/python -m pytest -v -p no:xdist -o python_files='bench_*.py' --confcutdir=tests/benchmarks tests/benchmarks
+BENCH_COLUMNS := --benchmark-columns=min,median,iqr,rounds --benchmark-sort=fullname
+
+bench: $(INSTALLED) ## time scoring, ranking and training steps, and save the result in .benchmarks
+	$(BENCH) $(BENCH_COLUMNS) --benchmark-autosave $(ARGS)
+
+bench-compare: $(INSTALLED) ## time them again; fail where the best time is worse than the last saved one
+	@ls .benchmarks/*/*.json >/dev/null 2>&1 || { echo "error: no saved run in .benchmarks to compare with; make one with: make bench" >&2; exit 2; }
+	$(BENCH) $(BENCH_COLUMNS) --benchmark-compare --benchmark-compare-fail=min:$(SLOWER) $(ARGS)
 
 clean: ## remove what make made; results/ stays
 	rm -rf $(VENV) $(WHEEL_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks

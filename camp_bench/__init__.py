@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camp_bench.comparison import group_results
+    from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
+    from camp_bench.models.base import PairModel
+    from camp_bench.models.plugins import load_plugin
     from camp_bench.ranking import rank_embeddings, rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CampBenchError",
+    "CompareOptions",
+    "Comparison",
     "Experiment",
+    "PairModel",
     "Workload",
     "__version__",
+    "compare",
     "convert_checkpoint",
     "group_results",
     "list_records",
+    "load_plugin",
     "measure_throughput",
     "open_dataset",
     "rank_embeddings",
@@ -46,11 +53,16 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CampBenchError": "errors",
+    "CompareOptions": "comparison",
+    "Comparison": "comparison",
     "Experiment": "config",
+    "PairModel": "models.base",
     "Workload": "throughput_records",
+    "compare": "comparison",
     "convert_checkpoint": "conversion",
     "group_results": "comparison",
     "list_records": "records",
+    "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
     "rank_embeddings": "ranking",

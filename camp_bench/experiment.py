@@ -28,6 +28,7 @@ from camp_bench.devices import (
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.initial import read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
@@ -196,6 +197,7 @@ def _run(
             material.fingerprints["test"],
             config.protocol,
             queries=QUERIES,
+            transductive=model.transductive or depends_on_gallery(model, splits["test"], device),
             examples=EXAMPLES if material.asked.examples else None,
             scores=None if scores is None else scores.name,
         ),

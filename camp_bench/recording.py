@@ -113,6 +113,7 @@ def evaluation_record(
     *,
     queries: str | None = None,
     examples: str | None = None,
+    transductive: bool = False,
     scores: str | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
@@ -137,6 +138,7 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
+        transductive=transductive,
         scores=scores,
     )
 

@@ -35,6 +35,7 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import OutputError, RecordError
 
 __all__ = [
+    "RECORD_NAME",
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
@@ -209,6 +210,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
+    transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -225,6 +227,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     hubness: dict[str, float]
     queries: str | None
     examples: str | None = None
+    transductive: bool = False
     memory_budget_bytes: int | None = None
     scores: str | None = None
 

@@ -21,7 +21,9 @@ from camp_bench.devices import explained_memory, nondeterminism, resolve_device,
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.recording import (
     OUT_OF_MEMORY,
@@ -61,8 +63,11 @@ class FinishedRun:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def open_run(folder: Path) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says."""
+def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
+    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
+
+    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
+    """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
     if WEIGHTS_NAME not in record.files:
@@ -70,6 +75,8 @@ def open_run(folder: Path) -> FinishedRun:
     config = record.config
     try:
         vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        if allow_plugins and is_plugin(config.model):
+            load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
         settings = resolve_settings(config.settings)
@@ -99,6 +106,7 @@ def evaluate_run(
     protocol: str = "full",
     device: str = "auto",
     examples: int = 0,
+    allow_plugins: bool = False,
     memory_budget: str | None = None,
     adapt: bool = False,
     save_scores: bool = False,
@@ -109,15 +117,16 @@ def evaluate_run(
     run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
-    what the model looks at. The record keeps the config of the training; what was evaluated stands in its `dataset` and
-    `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
+    what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
+    evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that
+    can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
     place = resolve_device(device)
     environment = environment_of(place)
     if isinstance(run, Path):
-        run = open_run(run)
+        run = open_run(run, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
@@ -177,6 +186,7 @@ def evaluate_run(
                     protocol,
                     queries=queries,
                     examples=looked if examples else None,
+                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                     scores=None if scores is None else scores.name,
                 ),
             ),

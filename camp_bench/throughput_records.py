@@ -27,6 +27,7 @@ __all__ = [
     "ScalingPoint",
     "ThroughputReport",
     "Workload",
+    "check_throughput",
     "encode_throughput",
     "quartiles",
     "read_throughput",
@@ -154,9 +155,9 @@ class ModelThroughput(_Strict, frozen=True, kw_only=True):
 
     @property
     def product_shares(self) -> tuple[float, ...]:
-        """Useful FLOP/s as parts of the best matrix-product rate of the run, one for each sample of `score`."""
-        rate = max(self.product.samples)
-        return tuple(self.useful_flops / seconds / rate for seconds in self.score.samples)
+        """Useful FLOP/s as parts of the matrix-product rate of the same turn, one for each turn."""
+        turns = zip(self.score.samples, self.product.samples, strict=True)
+        return tuple(self.useful_flops / seconds / rate for seconds, rate in turns)
 
     def predicted_seconds(self, images: int, captions: int, folds: int = 1) -> float:
         """Return what encoding so many items and ranking all pairs of each fold would take, from the medians."""
@@ -229,9 +230,14 @@ def read_throughput(path: str | Path) -> ThroughputReport:
         report = msgspec.json.decode(data, type=ThroughputReport)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: not a throughput report: {error}") from None
+    check_throughput(path, report)
+    return report
+
+
+def check_throughput(path: str | Path, report: ThroughputReport) -> None:
+    """Raise RecordError, naming the file, where a statistic of the report could not be derived."""
     for model in report.models:
         _require_sense(path, model)
-    return report
 
 
 def _require_sense(path: str | Path, model: ModelThroughput) -> None:
@@ -249,6 +255,8 @@ def _require_sense(path: str | Path, model: ModelThroughput) -> None:
             raise RecordError(f"{path}: {model.model}: {name}: expected one or more samples above 0")
     if min(sizes) < 1:
         raise RecordError(f"{path}: {model.model}: expected 1 pair or more")
+    if len(model.score.samples) != len(model.product.samples):
+        raise RecordError(f"{path}: {model.model}: expected as many samples of {model.product.name} as of score")
 
 
 def require_output(path: Path) -> None:

@@ -38,8 +38,8 @@ PUBLISHED = (
 )
 
 LEGEND = (
-    "x plain: speed-up over the plain form on true lengths. of products: useful FLOP/s in parts of the best matrix "
-    "product of the run. f30k-1k, coco-5k: time that encoding, scoring and ranking so many would take, as predicted "
+    "x plain: speed-up over the plain form on true lengths. of products: useful FLOP/s in parts of a bare matrix "
+    "product's. f30k-1k, coco-5k: time that encoding, scoring and ranking so many would take, as predicted "
     "from these samples; too long where the workload is tiny."
 )
 

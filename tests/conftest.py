@@ -16,7 +16,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # From here on every annotated function of the package checks its arguments and result, shapes included. That works
 # only on modules that are yet to be imported.
-if early := [name for name in sys.modules if name.partition(".")[0] == "camp_bench"]:
+# pytest itself loads the package's plugin, and with it the package, which has nothing in it.
+if early := [name for name in sys.modules if name.startswith("camp_bench.") and name != "camp_bench.pytest_plugin"]:
     raise RuntimeError(f"imported before the shape checks were installed: {', '.join(early)}")
 jaxtyping.install_import_hook("camp_bench", "beartype.beartype")
 

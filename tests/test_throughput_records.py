@@ -80,6 +80,7 @@ def test_a_model_is_found_by_its_name() -> None:
             b'"s",\n        "samples": [\n          0.0',
             "score: expected one",
         ),
+        (b'"samples": [\n          1.0,\n', b'"samples": [\n', "as many samples of product"),
         (b'"speed_ups": [', b'"speed_ups": [-1.0,', "speed_ups: expected one or more samples above 0"),
         (b"{", b"", "not a throughput report"),
     ],

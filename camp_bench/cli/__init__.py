@@ -1,7 +1,7 @@
 """The command line: parse, call one function, print, exit code. One file a command; heavy imports inside their bodies.
 
-Exit codes: 0 done, 1 whoever read the output went away, 2 something the user can mend (one line on standard error),
-130 stopped by Ctrl-C, 143 by SIGTERM.
+Exit codes: 0 done, 1 whoever read the output went away or `check` found a regression, 2 something the user can mend
+(one line on standard error), 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.baseline import baseline
+from camp_bench.cli.check import check
+from camp_bench.cli.compare import compare
 from camp_bench.cli.convert import convert
+from camp_bench.cli.data import data
 from camp_bench.cli.evaluate import evaluate
+from camp_bench.cli.export import export
+from camp_bench.cli.features import features
 from camp_bench.cli.models import models
+from camp_bench.cli.power import power
+from camp_bench.cli.published import published
 from camp_bench.cli.run import run
 from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
@@ -35,9 +43,17 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(evaluate)
-app.command()(convert)
-app.command()(models)
+app.command()(compare)
+app.command()(check)
+app.add_typer(baseline, name="baseline")
+app.command()(power)
 app.command()(throughput)
+app.command()(models)
+app.command()(published)
+app.command()(export)
+app.command()(convert)
+app.add_typer(data, name="data")
+app.command()(features)
 
 
 def _print_version(wanted: bool) -> bool:

@@ -19,6 +19,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in that the run's model is, which runs its code.")
+    ] = False,
     memory_budget: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Of scoring, e.g. 512MB.  [default: the run's own]")
     ] = None,
@@ -52,6 +55,7 @@ def evaluate(
             protocol=protocol,
             device=device,
             examples=examples,
+            allow_plugins=allow_plugins,
             memory_budget=memory_budget,
             adapt=adapt,
             save_scores=save_scores,

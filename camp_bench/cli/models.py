@@ -1,14 +1,37 @@
-"""`camp-bench models`: every model there is, one line each."""
+"""`camp-bench models`: every model there is, one line each; `models test` holds one to what all keep to."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
 __all__ = ["models"]
 
 
-def models() -> None:
-    """List the models: name, what it is, source."""
+def models(
+    action: Annotated[str, typer.Argument(metavar="[test]", help="Check a model instead of listing all.")] = "list",
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="package.module:Class, or any name that `models` lists.")
+    ] = None,
+) -> None:
+    """List the models: name, what it is, source. Or check one: camp-bench models test NAME.
+
+    The checks run on small toy data: shapes, batches, padding, tiles, gallery, determinism, gradients, learning. Where
+    one fails, the exit code is 1. A plug-in is imported, which runs its code.
+    """
+    from camp_bench.errors import ConfigError, nearest
+
+    if action == "list" and name is None:
+        _list()
+    elif action == "test" and name is not None:
+        _test(name)
+    else:
+        asked = " ".join(["models", action, *([name] if name else [])])
+        raise ConfigError(f"got '{asked}'{nearest(action, ['test'])}, expected 'models' or 'models test NAME'")
+
+
+def _list() -> None:
     from camp_bench.models.registry import ALIASES, variants
 
     shorts = {full: f"{short} = " for short, full in ALIASES.items()}
@@ -16,3 +39,23 @@ def models() -> None:
     width = max(map(len, names.values()))
     for variant in variants():
         typer.echo(f"{names[variant.name]:<{width}}  {variant.summary} ({variant.source})")
+
+
+def _test(name: str) -> None:
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    from camp_bench.conformance import check_model
+    from camp_bench.models.plugins import is_plugin, load_plugin
+    from camp_bench.models.registry import find_variant
+
+    if is_plugin(name):
+        load_plugin(name)
+    failed = 0
+    for check in check_model(find_variant(name)):
+        failed += not check.passed
+        typer.echo(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}{f': {check.found}' if check.found else ''}")
+    if failed:
+        typer.echo(f"{name}: {failed} check(s) failed", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{name} keeps to the protocol")

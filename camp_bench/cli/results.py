@@ -9,14 +9,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from camp_bench.cli.output import NARROWEST
 from camp_bench.comparison import group_results, run_seconds
 from camp_bench.records import RunRecord
 from camp_bench.tables import format_duration, results_table, results_title
 
 __all__ = ["command_line", "print_results"]
-
-NARROWEST = 80
-"""In less than that a table would be dots."""
 
 
 def command_line() -> list[str]:

@@ -80,6 +80,9 @@ def run(
     examples: Annotated[
         int | None, typer.Option(metavar="N", help="Keep attention and gates of N test captions.  [default: 0]")
     ] = None,
+    allow_plugins: Annotated[
+        bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
 ) -> None:
     """Train and evaluate models, one record a run.
@@ -121,6 +124,8 @@ def run(
     if not trains:
         _refuse_training_options([*given, *settings, *(["dry_run"] if dry_run else [])])
     asked = _merge(experiment, given, settings)
+    if models is not None or allow_plugins:
+        _import_plugins(asked)
     if dry_run:
         from camp_bench.config import dump_experiment
         from camp_bench.planning import resolved_experiment
@@ -172,6 +177,14 @@ def _sources(checkpoints: Sequence[str], vocabularies: Sequence[str]) -> tuple[C
     from camp_bench.conversion import parse_checkpoints
 
     return parse_checkpoints(checkpoints, vocabularies)
+
+
+def _import_plugins(experiment: Experiment) -> None:
+    from camp_bench.models.plugins import is_plugin, load_plugin
+
+    for name in experiment.models:
+        if is_plugin(name):
+            load_plugin(name)
 
 
 def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, trains: bool, own_data: bool) -> None:

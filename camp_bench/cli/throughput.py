@@ -110,7 +110,7 @@ def _print(report: ThroughputReport, output_format: str, output: Path | None) ->
     from rich.console import Console
 
     from camp_bench import throughput_tables
-    from camp_bench.cli.results import NARROWEST
+    from camp_bench.cli.output import NARROWEST
     from camp_bench.throughput_records import encode_throughput, write_output
 
     text = io.StringIO()

@@ -1,5 +1,7 @@
 """What every model is: two encoders, preparation once an item, a score for each pair of a tile, and a loss.
 
+A model of your own derives from `PairModel` and gives at least `encode_images`, `encode_captions` and `score_tile`.
+
 Scoring N images with M captions is N x M pairs, so whatever depends on one side alone belongs into `prepare_images` or
 `prepare_captions`, and `score_tile` does only what needs both.
 """
@@ -16,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
+from camp_bench.losses import triplet_loss
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["CORES", "PairModel", "Prepared", "Shape", "Variant"]
+__all__ = ["CORES", "NoOptions", "PairModel", "Prepared", "Shape", "Variant"]
 
 CORES = 16
 """Cores that memory is reckoned for, whatever the machine has: tiles must not depend on it."""
@@ -53,10 +56,21 @@ class Variant:
     preset_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class PairModel(nn.Module, ABC):
-    """Base of all models. F: feature size, D: `settings.dim`, R: regions, L: words with <start> and <end>."""
+class NoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The options of a family that has none."""
 
-    options_type: type[msgspec.Struct]
+
+class PairModel(nn.Module, ABC):
+    """Base of all models. F: feature size, D: `settings.dim`, R: regions, L: words with <start> and <end>.
+
+    A score may depend on its image and its caption alone, in `eval` mode to the last digits that a sum has.
+    """
+
+    options_type: type[msgspec.Struct] = NoOptions
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Of a plug-in: settings by preset (`quick`, `paper-f30k`, `paper-coco`) that differ from the shared ones."""
+    transductive: bool = False
+    """Whether scores are meant to depend on what else is in the gallery, which other test queries then help."""
     hardest_negatives: bool = True
     """Whether training goes on to the hardest negatives once its warm-up is over."""
     freezable: ClassVar[Mapping[str, tuple[str, ...]]] = {"encoders": ("image_encoder", "caption_encoder")}
@@ -84,13 +98,13 @@ class PairModel(nn.Module, ABC):
         lengths: true number of tokens, on the CPU.
         """
 
-    @abstractmethod
     def prepare_images(self, encoded: Float[Tensor, "I ..."]) -> Prepared:
-        """Compute once an image all that pairs share."""
+        """Compute once an image all that pairs share; here nothing, and what is encoded is called `vectors`."""
+        return {"vectors": encoded}
 
-    @abstractmethod
     def prepare_captions(self, encoded: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]) -> Prepared:
-        """Compute once a caption all that pairs share."""
+        """Compute once a caption all that pairs share; here nothing: `vectors`, and the `lengths`."""
+        return {"vectors": encoded, "lengths": lengths}
 
     @abstractmethod
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
@@ -105,15 +119,23 @@ class PairModel(nn.Module, ABC):
         at_work = min(captions, CORES) * 4 * (regions + words) * self.settings.dim
         return images * (8 * captions + 4 * at_work)
 
-    @abstractmethod
     def score_plain(
         self, images: Float[Tensor, "I ..."], captions: Float[Tensor, "C ..."], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
-        """Return the same scores from encoded items as the paper writes them: the reference for `score_tile`."""
+        """Return the same scores from encoded items as the paper writes them: the reference for `score_tile`.
 
-    @abstractmethod
+        Here that itself, one caption at a time, without padding.
+        """
+        prepared = self.prepare_images(images)
+        columns = []
+        for c, length in enumerate(lengths.tolist()):
+            one = captions[c : c + 1] if captions.dim() == 2 else captions[c : c + 1, :length]
+            columns.append(self.score_tile(prepared, self.prepare_captions(one, lengths[c : c + 1])))
+        return torch.cat(columns, 1)
+
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        """Return the training loss of a batch of B positive pairs, which lie on the diagonal."""
+        """Return the training loss of a batch of B positive pairs, which lie on the diagonal; here the triplet loss."""
+        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
     def attend(self, image: Float[Tensor, "..."], words: Float[Tensor, "..."]) -> dict[str, Tensor]:  # noqa: ARG002 (for those that override it)
         """Return what the model looks at in one encoded image with one encoded caption cut to its true length.

@@ -11,7 +11,7 @@ import torch
 
 from camp_bench.config import Settings, explain_invalid
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.models import camp, camp_released, scan, vsepp
+from camp_bench.models import camp, camp_released, plugins, scan, vsepp
 from camp_bench.models.base import PairModel, Shape, Variant
 
 __all__ = ["ALIASES", "build_model", "find_variant", "resolve_options", "variants"]
@@ -29,7 +29,7 @@ def variants() -> tuple[Variant, ...]:
 def find_variant(name: str) -> Variant:
     """Return the variant called `name`; ConfigError names the nearest one."""
     known = {variant.name: variant for variant in variants()}
-    found = known.get(ALIASES.get(name, name))
+    found = known.get(ALIASES.get(name, name)) or plugins.find_plugin(name)
     if found is None:
         families = ", ".join(dict.fromkeys(key.split(":")[0] for key in known))
         hint = nearest(name, [*known, *ALIASES]) or f"; families: {families}"

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
-from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
@@ -19,7 +18,7 @@ from camp_bench.scoring.common import l2norm
 from camp_bench.scoring.plain import scan_attention, scan_plain
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.scoring.scan import ENTRIES, ScanForm, gram, scan_pairs, scan_tile
-from camp_bench.shapes import Bool, Float, Int
+from camp_bench.shapes import Float, Int
 
 __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "ScanOptions"]
 
@@ -101,9 +100,6 @@ class Scan(PairModel):
         who = "words" if options.direction == "t2i" else "regions"
         return {f"attention_{who}": weights[0].T, f"relevance_{who}": relevance[0]}
 
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
-
 
 class ScanEnsembleOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """members: the options of each model."""
@@ -162,9 +158,6 @@ class ScanEnsemble(PairModel):
             for place, member in enumerate(self.members)
             for name, value in member.attend(image[place], words[place]).items()
         }
-
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
 
 def _part(prepared: Prepared, place: int) -> Prepared:

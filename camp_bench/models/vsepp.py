@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
-from camp_bench.losses import triplet_loss
 from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.scoring.common import unit
 from camp_bench.scoring.order import order_plain, order_tile
-from camp_bench.shapes import Bool, Float, Int
+from camp_bench.shapes import Float, Int
 
 __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]
 
@@ -59,12 +58,6 @@ class Vsepp(PairModel):
     def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C D"]:
         return self._finish(unit(self.caption_encoder(tokens, lengths)))
 
-    def prepare_images(self, encoded: Float[Tensor, "I D"]) -> Prepared:
-        return {"vectors": encoded}
-
-    def prepare_captions(self, encoded: Float[Tensor, "C D"], lengths: Int[Tensor, " C"]) -> Prepared:  # noqa: ARG002 (of the protocol)
-        return {"vectors": encoded}
-
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_tile(images["vectors"], captions["vectors"])
@@ -82,9 +75,6 @@ class Vsepp(PairModel):
         if self.options.measure == "order":
             return order_plain(images, captions)
         return torch.stack([images @ caption for caption in captions], 1)
-
-    def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        return triplet_loss(scores, same, margin=self.settings.margin, hardest=hardest)
 
     def _finish(self, encoded: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         return encoded.abs() if self.options.use_abs else encoded

@@ -18,7 +18,7 @@ from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking import Ranks, TileGrid, build_grid, rank_tiles
 from camp_bench.throughput.counting import count_work
 from camp_bench.throughput.sampling import time_once
-from camp_bench.tiling import prepare_caption_tile, prepare_image_tile
+from camp_bench.tiling import prepare_caption_tile, prepare_image_tile, tile_size
 
 __all__ = ["Gallery", "Part", "build_gallery", "choose_part", "count_useful_flops"]
 
@@ -32,10 +32,11 @@ PART_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """Prepared items in the tiles of a grid."""
+    """Prepared items in the tiles of a grid. size: images and captions of the largest tile."""
 
     model: PairModel
     grid: TileGrid
+    size: tuple[int, int]
     images: list[Prepared]
     captions: list[Prepared]
     device: torch.device
@@ -52,17 +53,18 @@ class Gallery:
 
 
 def build_gallery(model: PairModel, items: TokenizedSplit, device: torch.device) -> Gallery:
-    """Encode and prepare all items in the grid of the model's settings; equal captions are not shared here."""
+    """Encode and prepare all items in the grid that evaluation would take; equal captions are not shared here."""
+    size = tile_size(model, items.split, items.token_ids, model.settings.memory_budget_bytes)
     grid = build_grid(
         items.split.image_of,
         items.split.n_images,
-        tile_images=model.settings.tile_images,
-        tile_captions=model.settings.tile_captions,
+        tile_images=size[0],
+        tile_captions=size[1],
         lengths=_lengths(items),
     )
     images = [prepare_image_tile(model, items.split, rows, device) for rows in grid.image_tiles]
     captions = [prepare_caption_tile(model, items.token_ids, columns, device) for columns in grid.caption_tiles]
-    return Gallery(model, grid, images, captions, device)
+    return Gallery(model, grid, size, images, captions, device)
 
 
 def count_useful_flops(gallery: Gallery, items: TokenizedSplit) -> int:

@@ -130,7 +130,7 @@ class _Bench:
 
     def measure(self, turns: int, *, scaling: bool) -> ModelThroughput:
         """Take all samples and counts."""
-        model, device, settings = self._model, self._device, self._model.settings
+        model, device = self._model, self._device
         encode_images, encode_captions = self._time_encoding(turns)
         self._on_stage("encoding")
         gallery = build_gallery(model, self._items, device)
@@ -143,7 +143,7 @@ class _Bench:
             for name, words in widths.items()
             if words is not None or name == "plain"
         }
-        product = make_product(settings.dim, device)
+        product = make_product(self._workload.dim, device)
         jobs: dict[str, Job] = {"score": gallery.score, **product.ways, "evaluate": gallery.evaluate}
         jobs |= {name: part.score for name, part in parts.items()}
         samples = take_turns(jobs, turns, device, self._on_stage)
@@ -169,8 +169,8 @@ class _Bench:
         return ModelThroughput(
             model=self._name,
             workload=self._workload,
-            tile_images=settings.tile_images,
-            tile_captions=settings.tile_captions,
+            tile_images=gallery.size[0],
+            tile_captions=gallery.size[1],
             score=seconds("score", samples["score"]),
             evaluate=seconds("evaluate", samples["evaluate"]),
             encode_images=encode_images,
@@ -239,7 +239,6 @@ def _require_room(model: PairModel, workload: Workload, device: torch.device) ->
     image = _size(model.prepare_images(model.encode_images(features)))
     caption = _size(model.prepare_captions(model.encode_captions(tokens, lengths), lengths))
     needed += images * image + captions * caption + 8 * PART_BYTES
-    needed += 4 * tile * captions  # the tiles with positives, which ranking keeps
     require_memory(needed, device, f"{images:,} images and {captions:,} captions", REMEDY)
 
 

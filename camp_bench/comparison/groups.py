@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-
+from camp_bench.comparison.differences import all_but_seed, differences
 from camp_bench.records import RunRecord
 
 __all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
@@ -61,7 +59,7 @@ def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
     first = records[0].evaluation(split)
     by_config: dict[bytes, list[RunRecord]] = {}
     for record in records:
-        by_config.setdefault(_all_but_seed(record), []).append(record)
+        by_config.setdefault(all_but_seed(record), []).append(record)
     return ResultGroup(
         dataset=records[0].dataset.name,
         split=split,
@@ -70,14 +68,8 @@ def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
         captions=first.captions,
         chance_rsum=first.chance_rsum,
         rows=tuple(_row(members, split) for members in by_config.values()),
-        notes=_differences(records, split),
+        notes=differences(records, split),
     )
-
-
-def _all_but_seed(record: RunRecord) -> bytes:
-    """Return what must be equal in runs that one row stands for."""
-    config = msgspec.structs.replace(record.config, seed=0)
-    return msgspec.json.encode((config, record.dataset.train_fingerprint), order="sorted")
 
 
 def _row(records: Sequence[RunRecord], split: str) -> ModelRow:
@@ -94,39 +86,3 @@ def _row(records: Sequence[RunRecord], split: str) -> ModelRow:
 def run_seconds(record: RunRecord) -> float:
     """Return how long a run took, training and evaluation together."""
     return sum(sum(item.samples) for item in record.timings if item.name == "run")
-
-
-def _differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
-    notes = []
-    if len({record.evaluation(split).features_fingerprint for record in records}) > 1:
-        notes.append("the image features differ between these runs")
-    if len({record.dataset.train_fingerprint for record in records} - {""}) > 1:
-        notes.append("the training data differ between these runs")
-    if len({_dev_fingerprint(record) for record in records} - {None}) > 1:
-        notes.append("the dev data, on which epochs were chosen, differ between these runs")
-    if len({record.config.vocab_from for record in records}) > 1:
-        notes.append("some vocabularies come from train+dev and others from train alone")
-    models = Counter(key for _, key in {(_all_but_seed(record), record.config.model) for record in records})
-    notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
-    notes.extend(
-        f"{record.run_id} was trained by another program ({record.training.checkpoint.file}): its seed and its "
-        "training data are not known"
-        for record in records
-        if record.training.checkpoint is not None
-    )
-    notes.extend(
-        f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
-        for record in records
-        if record.training.collapsed
-    )
-    notes.extend(
-        f"{record.run_id} is not deterministic: {record.nondeterministic_reason}"
-        for record in records
-        if not record.deterministic
-    )
-    return tuple(notes)
-
-
-def _dev_fingerprint(record: RunRecord) -> str | None:
-    found = [item.task_fingerprint + item.features_fingerprint for item in record.evaluations if item.split == "dev"]
-    return found[0] if found else None

@@ -1,0 +1,117 @@
+"""`camp-bench check`: runs against a baseline, with an exit code for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from camp_bench.gate import GateReport
+    from camp_bench.throughput_records import ThroughputReport
+
+__all__ = ["check"]
+
+
+def check(
+    baseline: Annotated[Path, typer.Option(metavar="FILE", help="What `camp-bench baseline save` wrote.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Folders of runs, or folders that hold them.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(metavar="POINTS", help="A drop up to this is tolerated.")] = 1.0,
+    alpha: Annotated[float, typer.Option(metavar="P", help="Chance of a false alarm, at most.")] = 0.05,
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="rsum, i2t.R@1, ...; may be repeated.  [default: rsum]")
+    ] = None,
+    fail: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:DROP", help="With a tolerance of its own: rsum:2, i2t.R@1:3%, speed:5%."),
+    ] = None,
+    floor: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Fail below a fixed value: i2t.R@1=20.")
+    ] = None,
+    same_checkpoint: Annotated[
+        bool, typer.Option("--same-checkpoint", help="The weights are the baseline's: no spread between seeds.")
+    ] = False,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Hold the speed too: measured now, as the baseline's was.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The speed, from `camp-bench throughput --format json`.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a summary; added to $GITHUB_STEP_SUMMARY.")
+    ] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print annotations for a GitHub workflow.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything.")] = None,
+    benchmark_json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write figures for github-action-benchmark.")
+    ] = None,
+) -> None:
+    """Hold runs against a baseline, for CI.
+
+    Exit code 0 pass, 1 regression, 2 can't judge.
+    A metric regressed if it fell by more than the tolerance, and surely fell: the one-sided lower bound of the drop is
+    above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn.
+    """
+    from camp_bench.errors import CampBenchError, ConfigError
+    from camp_bench.gate import check_runs, parse_limits, refusal
+    from camp_bench.throughput_records import read_throughput
+
+    outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
+    try:
+        limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha)
+        speed = None
+        if report is not None:
+            speed = read_throughput(report)
+        elif throughput or any(text.startswith("speed") for text in fail or ()):
+            speed = _measure(baseline)
+        elif not runs:
+            raise ConfigError("RUNS: none given; name the folders of runs to judge, or --throughput for speed alone")
+        found = check_runs(runs or (), baseline, limits, same_checkpoint=same_checkpoint, strict=strict, speed=speed)
+    except CampBenchError as error:
+        outputs.write(refusal(baseline.stem, str(error)))  # so that no CI takes an older report for this one's
+        raise
+    outputs.write(found)
+    from camp_bench.ci import print_report
+
+    print_report(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _measure(baseline: Path) -> ThroughputReport:
+    """Return the speed of what the baseline's report was about, measured now."""
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    from camp_bench.cli.results import command_line
+    from camp_bench.gate import speed_baseline
+    from camp_bench.throughput.again import measure_again
+
+    held = speed_baseline(baseline)
+    return measure_again(held, command=command_line(), on_stage=lambda text: typer.echo(text, err=True))
+
+
+class _Outputs:
+    """Where a report goes beside the terminal."""
+
+    def __init__(self, *, github: bool, **files: Path | None) -> None:
+        self._github, self._files = github, files
+
+    def write(self, report: GateReport) -> None:
+        from camp_bench import ci
+
+        writers = {
+            "junit": ci.junit_xml,
+            "markdown": ci.markdown_summary,
+            "json": ci.report_json,
+            "benchmark_json": ci.benchmark_json,
+        }
+        for name, path in self._files.items():
+            if path is not None:
+                ci.write_report(path, writers[name](report))
+        if self._github:
+            typer.echo(ci.github_annotations(report), nl=False)

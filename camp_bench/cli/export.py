@@ -1,0 +1,26 @@
+"""`camp-bench export`: a run's top lists and relevance judgements for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="trec, ranx or csv.")] = "trec",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="A new folder.  [default: exports/RUN-FORMAT]")
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Whose evaluation.")] = "test",
+) -> None:
+    """Write a run's top 100 of every query, and which are relevant, for TREC tools, ranx or a spreadsheet."""
+    from camp_bench.exporting import export_run
+
+    home = run if run.is_dir() else run.parent
+    for file in export_run(run, form, output or Path("exports") / f"{home.resolve().name}-{form}", split=split):
+        typer.echo(f"wrote {file}")

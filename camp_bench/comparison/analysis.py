@@ -1,0 +1,186 @@
+"""From runs to a frozen Comparison: estimates with intervals, paired differences with tests, at a scope that is said.
+
+Scope `checkpoints`: these trained weights; images are random. Intervals by bootstrap over images, test by sign flips.
+Scope `method`: training seeds are random as well, which takes three seeds a side. Intervals and test by Student's t
+with SE^2 = image variance + s^2/S on each side.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from camp_bench.comparison.grouping import RowRuns, group_runs, letter_of, rows_of
+from camp_bench.comparison.loading import BadRecord, FinishedRun, collect_runs, load_runs
+from camp_bench.comparison.options import CompareOptions
+from camp_bench.comparison.pairing import beaten_by, compare_pairs
+from camp_bench.comparison.published import published_for
+from camp_bench.comparison.remarks import FEW_SEEDS, remarks
+from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
+from camp_bench.comparison.sides import Side, estimates, sides_of
+from camp_bench.errors import ConfigError, RecordError, nearest
+from camp_bench.stats import bootstrap
+
+__all__ = ["choose_rows", "compare", "compare_groups"]
+
+
+def compare(
+    records: str | Path | Sequence[str | Path], options: CompareOptions | None = None, *, skip_bad: bool = False
+) -> Comparison:
+    """Compare runs that answered one task under one protocol.
+
+    records: folders of runs, folders of such folders, or record.json files. Raises RecordError where a record can't be
+    used (unless skip_bad) or the records are about several tasks or protocols, ConfigError for options that make no
+    sense.
+    """
+    paths = [records] if isinstance(records, str | Path) else records
+    tables, _ = compare_groups(paths, options, skip_bad=skip_bad)
+    if len(tables) != 1:
+        told = "; ".join(f"{item.dataset} {item.split} ({item.protocol})" for item in tables)
+        raise RecordError(f"the records are of {len(tables)} tasks or protocols: {told}; compare them one by one")
+    return tables[0]
+
+
+def compare_groups(
+    paths: Sequence[str | Path], options: CompareOptions | None = None, *, skip_bad: bool = False
+) -> tuple[list[Comparison], list[BadRecord]]:
+    """Return a Comparison for each task and protocol, and the records that could not be used; raises as `compare`."""
+    chosen = (options or CompareOptions()).checked()
+    runs, bad = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
+    if not runs:
+        raise RecordError(f"{', '.join(map(str, paths))}: no record that can be used")
+    return [_compare(group, chosen) for group in group_runs(runs)], bad
+
+
+def _compare(runs: Sequence[FinishedRun], options: CompareOptions) -> Comparison:
+    every, notes = rows_of(runs)
+    groups = choose_rows(every, options.models)
+    scopes = [_scope(group, options.scope) for group in groups]
+    # A generator for each purpose: how many pairs there are changes no interval, and the other way round.
+    draws = bootstrap(
+        [run.results for group in groups for run in group.runs],
+        rng=np.random.default_rng([options.seed, 0]),
+        resamples=options.resamples,
+    )
+    ordered = _sorted(sides_of(groups, scopes, draws), options.sort)
+    sides = {letter_of(number): side for number, side in enumerate(ordered)}
+    reference = _reference(sides, options.reference)
+    pairs = compare_pairs(sides, options, reference=reference)
+    rows = _rows(sides, pairs, options.alpha)
+    first = ordered[0].runs[0]
+    notes += remarks([side.runs for side in ordered], rows, pairs, alpha=options.alpha, permutations=options.resamples)
+    table = Comparison(
+        dataset=first.record.dataset.name,
+        protocol=first.evaluation.protocol,
+        images=first.evaluation.images,
+        captions=first.evaluation.captions,
+        split=first.evaluation.split,
+        folds=len(first.results.folds),
+        chance_rsum=first.evaluation.chance_rsum,
+        metrics=options.shown(),
+        tested=options.tested(),
+        alpha=options.alpha,
+        rope=options.rope,
+        resamples=options.resamples,
+        seed=options.seed,
+        reference=reference,
+        rows=rows,
+        pairs=pairs,
+        published=(),
+        best={metric: _best(rows, metric) for metric in options.shown()},
+        notes=tuple(notes),
+    )
+    if not options.published:
+        return table
+    beside = published_for(table.dataset, table.protocol, table.images, table.captions)
+    return dataclasses.replace(table, published=beside)
+
+
+def choose_rows(groups: Sequence[RowRuns], models: Sequence[str] | None) -> list[RowRuns]:
+    """Return the rows of the given models, by label or model, as `scan` also names `scan:t2i-lse`."""
+    if models is None:
+        return list(groups)
+    labels = [group.label for group in groups]
+    for name in models:
+        if not any(_names(name, group.label) for group in groups):
+            raise ConfigError(f"--models: no row '{name}'; there are {', '.join(labels)}{nearest(name, labels)}")
+    return [group for group in groups if any(_names(name, group.label) for name in models)]
+
+
+def _names(name: str, label: str) -> bool:
+    """Return whether a name is a label, its model without the settings, or its family."""
+    model = label.partition(" ")[0]
+    return name in (label, model, model.partition(":")[0])
+
+
+def _scope(group: RowRuns, wanted: str) -> Scope:
+    if wanted == "method" and len(group.runs) < FEW_SEEDS:
+        raise ConfigError(
+            f"--scope method: needs {FEW_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "
+            f"seeds, leave it out with --models, or take --scope auto"
+        )
+    return "checkpoints" if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS else "method"
+
+
+def _sorted(sides: list[Side], by: str) -> list[Side]:
+    if by == "none":
+        return sides
+    if by == "model":
+        return sorted(sides, key=lambda side: side.label)
+    return sorted(sides, key=lambda side: side.value(by), reverse=not by.endswith("MedR"))
+
+
+def _reference(sides: dict[str, Side], wanted: str | None) -> str | None:
+    if wanted is None:
+        return None
+    labels = {letter: side.label for letter, side in sides.items()}
+    found = [letter for letter, label in labels.items() if label == wanted]
+    found = found or [letter for letter, label in labels.items() if _names(wanted, label)]
+    if len(found) != 1:
+        what = "no row is" if not found else f"{len(found)} rows are"
+        raise ConfigError(
+            f"--reference: {what} called '{wanted}'; expected one of {', '.join(labels.values())}"
+            f"{nearest(wanted, labels.values()) if not found else ''}"
+        )
+    return found[0]
+
+
+def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tuple[ScoredRow, ...]:
+    features = _named([side.runs[0].evaluation.features_fingerprint for side in sides.values()])
+    training = _named([side.runs[0].record.dataset.train_fingerprint for side in sides.values()])
+    return tuple(
+        ScoredRow(
+            letter=letter,
+            label=side.label,
+            model=side.runs[0].record.config.model,
+            seeds=tuple(run.record.config.seed for run in side.runs),
+            run_ids=tuple(run.record.run_id for run in side.runs),
+            features=features[side.runs[0].evaluation.features_fingerprint],
+            training=training[side.runs[0].record.dataset.train_fingerprint],
+            pairs_seen=side.runs[0].record.training.pairs_seen,
+            members=max(1, len(side.runs[0].record.training.best_epochs)),
+            transductive=any(run.evaluation.transductive for run in side.runs),
+            scope=side.scope,
+            estimates=estimates(side, alpha),
+            beats=beaten_by(letter, pairs, alpha),
+        )
+        for letter, side in sides.items()
+    )
+
+
+def _named(fingerprints: Sequence[str]) -> dict[str, str]:
+    """Return A, B, ... for each fingerprint, or nothing where all are the same."""
+    different = list(dict.fromkeys(fingerprints))
+    return {item: letter_of(number).upper() if len(different) > 1 else "" for number, item in enumerate(different)}
+
+
+def _best(rows: Sequence[ScoredRow], metric: str) -> tuple[str, ...]:
+    """Return the letters of the best of the plain scorers, those that look the same once displayed included."""
+    values = {row.letter: round(row.estimates[metric].value, 1) for row in rows if not row.transductive}
+    if len(values) < 2:
+        return ()
+    best = min(values.values()) if metric.endswith("MedR") else max(values.values())
+    return tuple(letter for letter, value in values.items() if value == best)

@@ -1,0 +1,55 @@
+"""What differs between records that stand in one table, one sentence each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from camp_bench.records import RunRecord
+
+__all__ = ["all_but_seed", "differences"]
+
+
+def all_but_seed(record: RunRecord) -> bytes:
+    """Return what must be equal in runs that one row stands for. The same data under another path are the same."""
+    config = msgspec.structs.replace(record.config, seed=0, data="")
+    return msgspec.json.encode((config, record.dataset.train_fingerprint), order="sorted")
+
+
+def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
+    """Return what a reader of the table has to know. split: the one whose evaluation is shown."""
+    notes = []
+    if len({record.evaluation(split).features_fingerprint for record in records}) > 1:
+        notes.append("the image features differ between these runs")
+    if len({record.dataset.train_fingerprint for record in records} - {""}) > 1:
+        notes.append("the training data differ between these runs")
+    if len({_dev_fingerprint(record) for record in records} - {None}) > 1:
+        notes.append("the dev data, on which epochs were chosen, differ between these runs")
+    if len({record.config.vocab_from for record in records}) > 1:
+        notes.append("some vocabularies come from train+dev and others from train alone")
+    models = Counter(key for _, key in {(all_but_seed(record), record.config.model) for record in records})
+    notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
+    notes.extend(
+        f"{record.run_id} was trained by another program ({record.training.checkpoint.file}): its seed and its "
+        "training data are not known"
+        for record in records
+        if record.training.checkpoint is not None
+    )
+    notes.extend(
+        f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
+        for record in records
+        if record.training.collapsed
+    )
+    notes.extend(
+        f"{record.run_id} is not deterministic: {record.nondeterministic_reason}"
+        for record in records
+        if not record.deterministic
+    )
+    return tuple(notes)
+
+
+def _dev_fingerprint(record: RunRecord) -> str | None:
+    found = [item.task_fingerprint + item.features_fingerprint for item in record.evaluations if item.split == "dev"]
+    return found[0] if found else None

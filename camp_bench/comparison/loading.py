@@ -1,0 +1,122 @@
+"""Finds run records under folders and reads what a comparison needs of them, per-query results included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from camp_bench.errors import DataError, RecordError
+from camp_bench.metrics import RECALL_AT
+from camp_bench.protocols import find_protocol, fold_images
+from camp_bench.records import RECORD_NAME, EvaluationRecord, RunRecord, read_arrays, read_record
+from camp_bench.stats import PerImage, fold_mean, metric_names, per_image, shares
+
+__all__ = ["BadRecord", "FinishedRun", "collect_runs", "load_runs"]
+
+ARRAYS = ("i2t_b", "i2t_n", "i2t_p", "t2i_b", "t2i_n", "t2i_p", "image_of")
+AGREES = 1e-6
+"""Percentage points by which metrics may differ from those recorded: sums in another order."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinishedRun:
+    """One evaluation of one run, with its results by image."""
+
+    folder: Path
+    record: RunRecord
+    evaluation: EvaluationRecord
+    results: PerImage
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A path that can't be read as a record, and why."""
+
+    path: Path
+    reason: str
+
+
+def collect_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the record files under the given folders, or the files themselves, in order, each once.
+
+    Hidden folders (runs that aren't finished) are passed over. Raises RecordError where a path doesn't exist or a
+    folder holds no record.
+    """
+    found: dict[Path, Path] = {}
+    for given in map(Path, paths):
+        if given.is_dir():
+            files = _record_files(given)
+            if not files:
+                raise RecordError(f"{given}: no {RECORD_NAME} in there; expected a run's folder or a folder of runs")
+        elif given.exists():
+            files = [given]
+        else:
+            raise RecordError(f"{given}: no such file or folder; expected a run's folder or a folder of runs")
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _record_files(folder: Path) -> list[Path]:
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if RECORD_NAME in names:
+            files.append(Path(place) / RECORD_NAME)
+    return sorted(files)
+
+
+def load_runs(
+    files: Iterable[Path], *, ks: Sequence[int] = RECALL_AT, split: str | None = None, skip_bad: bool = False
+) -> tuple[list[FinishedRun], list[BadRecord]]:
+    """Read records and their per-query results: one run for each evaluation that has any.
+
+    split: only evaluations of it. Raises RecordError for the first that can't be used, naming how many more there are;
+    with skip_bad they are returned in place of that.
+    """
+    runs: list[FinishedRun] = []
+    bad: list[BadRecord] = []
+    for file in files:
+        try:
+            runs.extend(_read(file, ks, split))
+        except RecordError as error:
+            bad.append(BadRecord(file, str(error)))
+    if bad and not skip_bad:
+        more = f" (and {len(bad) - 1} more like it)" if len(bad) > 1 else ""
+        raise RecordError(f"{bad[0].reason}{more}; mend or remove it, or pass --skip-bad to go without")
+    return runs, bad
+
+
+def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]:
+    record = read_record(file)
+    wanted = [item for item in record.evaluations if item.queries and split in (None, item.split)]
+    if not wanted:
+        what = f"of split '{split}'" if split else "of any split"
+        raise RecordError(f"{file}: keeps no per-query results {what}, without which nothing can be tested")
+    return [FinishedRun(file.parent, record, item, _results(file, record, item, ks)) for item in wanted]
+
+
+def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]) -> PerImage:
+    path = file.parent / str(evaluation.queries)
+    arrays = read_arrays(file.parent, record, str(evaluation.queries))
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise RecordError(f"{path}: no {', '.join(missing)} in there; expected the per-query results of a run")
+    if any(arrays[name].ndim != 1 or not np.issubdtype(arrays[name].dtype, np.integer) for name in ARRAYS):
+        raise RecordError(f"{path}: expected flat arrays of whole numbers {', '.join(ARRAYS)}")
+    i2t, t2i = ((arrays[f"{way}_b"], arrays[f"{way}_n"], arrays[f"{way}_p"]) for way in ("i2t", "t2i"))
+    try:
+        folds = fold_images(find_protocol(evaluation.protocol), len(i2t[0]), len(t2i[0]), evaluation.split)
+        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds)
+    except (DataError, ValueError) as error:
+        raise RecordError(f"{path}: {error}") from None
+    found = dict(zip(metric_names(results.ks), fold_mean(shares(results), results.fold_of), strict=True))
+    for name, value in found.items():
+        recorded = evaluation.metrics.get(name, value)
+        if abs(recorded - value) > AGREES:
+            raise RecordError(f"{path}: gives {name} = {value:.4f}, the record says {recorded:.4f}; not of one run")
+    return results

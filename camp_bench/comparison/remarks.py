@@ -1,0 +1,83 @@
+"""The notes under a comparison: whatever would mislead somebody who reads the figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from camp_bench.comparison.differences import differences
+from camp_bench.comparison.loading import FinishedRun
+from camp_bench.comparison.rows import PairRow, ScoredRow
+
+__all__ = ["remarks"]
+
+FEW_IMAGES = 100
+"""With fewer images than this, intervals by resampling are too narrow to be trusted."""
+FEW_SEEDS = 3
+
+
+def remarks(
+    sides: Sequence[Sequence[FinishedRun]],
+    rows: Sequence[ScoredRow],
+    pairs: Sequence[PairRow],
+    *,
+    alpha: float,
+    permutations: int,
+) -> list[str]:
+    """Return one sentence for each thing to know, the gravest first."""
+    runs = [run for side in sides for run in side]
+    images = runs[0].results.n_images
+    notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(runs)]
+    notes += differences([run.record for run in runs], runs[0].evaluation.split)
+    budgets = {row.label: row.pairs_seen for row in rows}
+    if len(set(budgets.values())) > 1:
+        told = ", ".join(f"{label} {seen:,}" for label, seen in budgets.items())
+        notes.append(f"budgets differ; pairs seen in training: {told}")
+    for row, side in zip(rows, sides, strict=True):
+        if len({run.record.training.pairs_seen for run in side}) > 1:
+            notes.append(f"the runs of {row.label} saw different numbers of pairs")
+    ensembles = [row for row in rows if row.members > 1]
+    if ensembles and len(ensembles) < len(rows):
+        told = ", ".join(f"{row.label} ({row.members} models)" for row in ensembles)
+        notes.append(f"ensembles stand beside single models: {told}")
+    if any(row.transductive for row in rows):
+        told = ", ".join(row.label for row in rows if row.transductive)
+        notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")
+    return notes
+
+
+def _too_little(
+    rows: Sequence[ScoredRow], pairs: Sequence[PairRow], images: int, alpha: float, permutations: int
+) -> list[str]:
+    notes = []
+    if images < 2:
+        notes.append("one image: nothing can be said about other images, so there are no intervals and no tests")
+    elif images < FEW_IMAGES:
+        notes.append(f"only {images} images: intervals by resampling come out too narrow; take them as a sketch")
+    tests = [test for pair in pairs for test in pair.tests if test.test == "sign-flip"]
+    least = max(2.0 ** (1 - images), 1 / (permutations + 1))
+    if tests and least * len(tests) > alpha:
+        notes.append(
+            f"too little data for {len(tests)} tests: no p-value can be below {least:.2g} before Holm's correction"
+        )
+    single = [row for row in rows if len(row.seeds) < FEW_SEEDS]
+    if single:
+        told = "all rows have" if len(single) == len(rows) else ", ".join(row.label for row in single) + ": "
+        told += f" fewer than {FEW_SEEDS} seeds" if len(single) == len(rows) else f"fewer than {FEW_SEEDS} seeds"
+        notes.append(f"{told}; that says something about these checkpoints, nothing about training the method again")
+    if len(rows) == 1:
+        notes.append("one model: there is nothing to compare it with")
+    return notes
+
+
+def _twins(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the runs whose results are the same digit for digit although seed or model differ."""
+    by_digits: dict[tuple[bytes, bytes], list[str]] = {}
+    for run in runs:
+        digits = run.results.i2t_ranks.tobytes(), run.results.t2i_ranks.tobytes()
+        by_digits.setdefault(digits, []).append(run.record.run_id)
+    return [
+        f"{' and '.join(names)} are identical digit for digit: the same run twice, or a seed that changes nothing; "
+        f"a spread between seeds that counts both is too small"
+        for names in by_digits.values()
+        if len(names) > 1
+    ]

@@ -1,0 +1,29 @@
+"""Rows as text: the terminal, Markdown, LaTeX, HTML, CSV, JSON. Nothing is computed here; rounding happens here alone.
+
+Results of a run (`results`) and comparisons: `sheets` lays a comparison out once, a file a format writes it down.
+"""
+
+from __future__ import annotations
+
+from camp_bench.tables.formats import FORMATS, format_of, render, render_sheet
+from camp_bench.tables.prose import explain
+from camp_bench.tables.results import format_duration, results_table, results_title
+from camp_bench.tables.sheets import comparison_sheets, published_sheet, queries_sheet
+from camp_bench.tables.terminal import draw_comparisons, draw_sheet, terminal_tables
+
+__all__ = [
+    "FORMATS",
+    "comparison_sheets",
+    "draw_comparisons",
+    "draw_sheet",
+    "explain",
+    "format_duration",
+    "format_of",
+    "published_sheet",
+    "queries_sheet",
+    "render",
+    "render_sheet",
+    "results_table",
+    "results_title",
+    "terminal_tables",
+]

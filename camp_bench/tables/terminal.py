@@ -1,0 +1,111 @@
+"""Sheets on a terminal: broken into parts that fit its width, columns of one section together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from camp_bench.comparison import Comparison
+from camp_bench.tables.prose import explain
+from camp_bench.tables.sheets import Cell, Column, Sheet, comparison_sheets, title_of
+
+__all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
+
+GAP = 2
+LETTERS = dict(zip("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
+
+
+def draw_comparisons(console: Console, tables: Sequence[Comparison], *, explained: bool = False) -> None:
+    """Print comparisons one after the other, their notes below."""
+    for count, table in enumerate(tables):
+        if count:
+            console.print()
+        console.print(title_of(table), markup=False, style="bold", soft_wrap=True)
+        for sheet in comparison_sheets(table):
+            draw_sheet(console, sheet)
+        for note in table.notes:
+            console.print(Text(shown(f"note: {note}")))
+        if explained:
+            console.print()
+            console.print(Text(shown(explain(table))))
+
+
+def draw_sheet(console: Console, sheet: Sheet) -> None:
+    """Print one sheet under its title, what its marks mean below."""
+    console.print()
+    console.print(Text(shown(sheet.title), style="bold"))
+    for table in terminal_tables(sheet, console.width):
+        console.print()
+        console.print(table)
+    for text in sheet.legend:
+        console.print(Text(shown(text), style="dim"))
+
+
+def terminal_tables(sheet: Sheet, width: int) -> Iterator[Table]:
+    """Yield the sheet as tables that fit into `width` columns. Columns without a section stand in each of them.
+
+    A section goes into the first part that has room for it. What is too wide by itself has narrower gaps, and if that
+    doesn't help, texts on several lines.
+    """
+    widths = [_width(column, [row[place] for row in sheet.rows]) for place, column in enumerate(sheet.columns)]
+    sections: dict[str, list[int]] = {}
+    for place, column in enumerate(sheet.columns):
+        sections.setdefault(column.section, []).append(place)
+    head = sections.pop("", [])
+    parts: list[list[int]] = []
+    for places in sections.values():
+        part = next((part for part in parts if _needed(widths, head + part + places) <= width), None)
+        if part is None:
+            parts.append(list(places))
+        else:
+            part.extend(places)
+    for part in parts or [[]]:
+        places = sorted(head + part)
+        yield _table(sheet, places, GAP if _needed(widths, places) <= width else 1)
+
+
+def _needed(widths: Sequence[int], places: Sequence[int]) -> int:
+    return sum(widths[place] + GAP for place in places) - GAP
+
+
+def raised(letters: Sequence[str]) -> str:
+    """Return letters as small raised ones; those that Unicode lacks in brackets."""
+    return "".join(LETTERS.get(letter, f"({letter})") for letter in "".join(letters))
+
+
+def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
+    for place in places:
+        column = sheet.columns[place]
+        folds = not column.right and column.header != ""
+        table.add_column(
+            Text(column.header),
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=not folds,
+        )
+    for row in sheet.rows:
+        table.add_row(*(_text(row[place]) for place in places))
+    return table
+
+
+def _text(cell: Cell) -> Text:
+    text = Text(shown(cell.text), style="bold" if cell.bold else "")
+    text.append(raised(cell.marks), style="not bold")
+    if cell.interval:
+        text.append(f" {cell.interval}", style="not bold dim")
+    return text
+
+
+def _width(column: Column, cells: Sequence[Cell]) -> int:
+    return max([cell_len(column.header), *(cell_len(_text(cell).plain) for cell in cells)])
+
+
+def shown(text: str) -> str:
+    """Return the text without anything that a terminal would act on."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -1,0 +1,48 @@
+"""Seconds of a training step, from features and tokens to gradients, at D = 256; and of the same with the plain form.
+
+Measured are encoders, scores of all pairs of the batch, loss with hardest negatives and backward pass; the optimiser is
+left out. The ceiling is the matrix-product rate; the plain form is bounded by the memory that it writes and reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from camp_bench.data.batches import pad_tokens
+from camp_bench.losses import same_image
+from camp_bench.models.base import PairModel
+from camp_bench.throughput.workload import VOCABULARY_SIZE, random_lengths
+
+REGIONS, WORDS, DIM = 36, 12.0, 256
+
+
+def step(model: PairModel, batch: int, *, plain: bool) -> Callable[[], None]:
+    """Return a function that takes one step on a random batch."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(batch, REGIONS, model.shape.feature_size, generator=generator)
+    sentences = [torch.randint(VOCABULARY_SIZE, (n,), generator=generator) for n in random_lengths(batch, WORDS)]
+    tokens, lengths = pad_tokens([words.tolist() for words in sentences])
+    same = same_image(torch.arange(batch))
+
+    def take() -> None:
+        if plain:
+            scores = model.score_plain(model.encode_images(features), model.encode_captions(tokens, lengths), lengths)
+        else:
+            scores = model(features, tokens, lengths)
+        model.zero_grad(set_to_none=True)
+        model.loss(scores, same, hardest=True).backward()
+
+    return take
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["fast", "plain"])
+@pytest.mark.parametrize(("name", "batch"), [("vsepp", 128), ("scan:t2i-lse", 128), ("camp", 32)])
+def test_training_step(
+    benchmark: BenchmarkFixture, model: Callable[[str, int], PairModel], name: str, batch: int, plain: bool
+) -> None:
+    benchmark.group = f"training step of {name}, batch {batch}"
+    benchmark.pedantic(step(model(name, DIM), batch, plain=plain), rounds=3 if plain else 7, warmup_rounds=1)
