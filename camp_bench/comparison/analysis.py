@@ -172,9 +172,11 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
 
 
 def _named(fingerprints: Sequence[str]) -> dict[str, str]:
-    """Return A, B, ... for each fingerprint, or nothing where all are the same."""
-    different = list(dict.fromkeys(fingerprints))
-    return {item: letter_of(number).upper() if len(different) > 1 else "" for number, item in enumerate(different)}
+    """Return A, B, ... for each fingerprint and ? for one that isn't known, or nothing where all are the same."""
+    known = [item for item in dict.fromkeys(fingerprints) if item]
+    if len(set(fingerprints)) < 2:
+        return dict.fromkeys(fingerprints, "")
+    return {"": "?"} | {item: letter_of(number).upper() for number, item in enumerate(known)}
 
 
 def _best(rows: Sequence[ScoredRow], metric: str) -> tuple[str, ...]:
