@@ -229,7 +229,9 @@ class _Machine:
 
     def state(self, target: Any, state: Any) -> None:
         """Take in the attributes of an object; those of a dict (torch's `_metadata`) are of no use."""
-        for part in state if isinstance(state, tuple) else (state,):
+        parts = state if isinstance(state, tuple) else (state,)
+        self.spend(len(parts))
+        for part in parts:
             if isinstance(target, Record) and isinstance(part, dict):
                 self.spend(len(part))
                 target.fields.update(part)
