@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.conversion import convert_checkpoint
     from camp_bench.data import open_dataset
+    from camp_bench.embeddings import rank_embeddings
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
     from camp_bench.metrics import retrieval_metrics
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
-    from camp_bench.ranking import rank_embeddings, rank_matrix
+    from camp_bench.ranking import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
     from camp_bench.throughput_records import Workload, read_throughput
@@ -65,7 +66,7 @@ _HOMES = {
     "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
-    "rank_embeddings": "ranking",
+    "rank_embeddings": "embeddings",
     "rank_matrix": "ranking",
     "read_arrays": "records",
     "read_experiment": "config",

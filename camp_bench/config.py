@@ -25,6 +25,7 @@ from camp_bench.protocols import find_protocol
 
 __all__ = [
     "DEFAULT_MODELS",
+    "MAX_WHOLE",
     "PRESETS",
     "Experiment",
     "RunConfig",

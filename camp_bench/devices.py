@@ -108,6 +108,8 @@ def explained_memory(remedy: str) -> Iterator[None]:
     """Turn any form of "out of memory" inside the block into a DeviceError that ends with `remedy`."""
     try:
         yield
+    except DeviceError:  # which names its remedy already
+        raise
     except (MemoryError, RuntimeError) as error:
         text = str(error)
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:

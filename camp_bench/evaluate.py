@@ -17,7 +17,7 @@ from camp_bench.errors import DeviceError, NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.base import PairModel
 from camp_bench.protocols import find_protocol, fold_images
-from camp_bench.ranking import DirectionRanks, Ranks, rank_tiles
+from camp_bench.ranking import TOP, DirectionRanks, Ranks, rank_tiles
 from camp_bench.tiling import Numbers, OnScores, SplitTiles
 from camp_bench.timing import timed
 
@@ -56,11 +56,12 @@ def evaluate_split(
     *,
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
+    top: int = TOP,
 ) -> Evaluation:
     """Rank all images and captions of a split against each other, in float32 and in the grid that the settings give.
 
     token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all). on_scores: told
-    the images (I,), captions (C,) and scores (I, C) of every tile.
+    the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists.
     Raises NumericError where a score is NaN, ConfigError for a budget that holds no pair and DeviceError, saying which
     budget to pass, where memory runs out; with `adapt` among the settings it halves the budget and starts again.
     """
@@ -72,7 +73,7 @@ def evaluate_split(
             while True:
                 tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
                 with timed(device) as whole:
-                    ranks = _rank(tiles, on_tile, give_up=not model.settings.adapt)
+                    ranks = _rank(tiles, on_tile, top, give_up=not model.settings.adapt)
                 if ranks is not None:
                     break
                 budget //= 2
@@ -92,13 +93,15 @@ def evaluate_split(
     )
 
 
-def _rank(tiles: SplitTiles, on_tile: Callable[[int, int], None] | None, *, give_up: bool) -> Ranks | None:
+def _rank(tiles: SplitTiles, on_tile: Callable[[int, int], None] | None, top: int, *, give_up: bool) -> Ranks | None:
     """Return the ranks; None where memory ran out and that is no reason to give up."""
     half = format_bytes(tiles.budget // 2)
     remedy = f"pass --memory-budget {half} or less (it was scoring {tiles.size[0]} x {tiles.size[1]} pairs), or --adapt"
     try:
         with explained_memory(remedy):
-            return rank_tiles(tiles.grid, tiles.score, device=tiles.device, strip=tiles.strip(), on_tile=on_tile)
+            return rank_tiles(
+                tiles.grid, tiles.score, device=tiles.device, top=top, strip=tiles.strip(), on_tile=on_tile
+            )
     except DeviceError:
         if give_up:
             raise
@@ -134,6 +137,17 @@ def evaluate_folds(
                 model, part.split, part.token_ids, device, on_tile=on_tile, on_scores=_of_whole(on_scores, fold, own)
             )
         )
+    return join_folds(parts, folds, captions)
+
+
+def join_folds(
+    parts: Sequence[Evaluation],
+    folds: Sequence[npt.NDArray[np.int64]],
+    captions: Sequence[npt.NDArray[np.int64]],
+) -> Evaluation:
+    """Return the evaluation of a whole split from those of its folds; captions: of each fold, by their numbers."""
+    if len(parts) == 1:
+        return parts[0]
     return Evaluation(
         ranks=Ranks(
             i2t=_join([part.ranks.i2t for part in parts], folds, captions),

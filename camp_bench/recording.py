@@ -20,6 +20,7 @@ from camp_bench.evaluate import Evaluation
 from camp_bench.metrics import hubness
 from camp_bench.planning import RunPlan
 from camp_bench.records import (
+    CascadeFacts,
     DatasetFacts,
     Environment,
     EvaluationRecord,
@@ -115,6 +116,7 @@ def evaluation_record(
     examples: str | None = None,
     transductive: bool = False,
     scores: str | None = None,
+    cascade: CascadeFacts | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -140,6 +142,7 @@ def evaluation_record(
         examples=examples,
         transductive=transductive,
         scores=scores,
+        cascade=cascade,
     )
 
 

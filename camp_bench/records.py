@@ -39,11 +39,13 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "CascadeFacts",
     "CheckpointFacts",
     "DatasetFacts",
     "Environment",
     "EpochLog",
     "EvaluationRecord",
+    "ExternalFacts",
     "Measurement",
     "RunRecord",
     "StartedFrom",
@@ -201,6 +203,25 @@ class TrainingRecord(_Strict, frozen=True, kw_only=True):
     started_from: StartedFrom | None = None
 
 
+class CascadeFacts(_Strict, frozen=True, kw_only=True):
+    """How an evaluation came about in which one model proposed candidates and the run's own scored only those.
+
+    rerank: candidates a query, in each direction. proposer: the run that proposed, of `proposer_model`.
+    pairs_scored: by the run's model, of all `pairs`. seconds: of proposing and scoring. full_metrics, full_seconds: of
+    the run's model on every pair, measured beside it.
+    """
+
+    rerank: int
+    proposer: str
+    proposer_model: str
+    proposer_weights_sha256: str
+    pairs_scored: int
+    pairs: int
+    seconds: float
+    full_metrics: dict[str, float]
+    full_seconds: float
+
+
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     """Metrics of one split under one protocol, with the fingerprints of what was ranked.
 
@@ -211,6 +232,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    cascade: where candidates were proposed by another run; None where every pair was scored.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -230,10 +252,26 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     transductive: bool = False
     memory_budget_bytes: int | None = None
     scores: str | None = None
+    cascade: CascadeFacts | None = None
+
+
+class ExternalFacts(_Strict, frozen=True, kw_only=True):
+    """The files of another system that were ranked, by what they hold: `scores`, or `images` and `captions`.
+
+    measure: between vectors, `cosine` or `dot`; empty for scores.
+    """
+
+    files: dict[str, str]
+    sha256: dict[str, str]
+    measure: str
 
 
 class RunRecord(_Strict, frozen=True, kw_only=True):
-    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data."""
+    """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data.
+
+    external: set where another system was ranked by the files that it wrote. Then the settings, the training and the
+    features are not known, and 0 or empty here.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -251,6 +289,7 @@ class RunRecord(_Strict, frozen=True, kw_only=True):
     timings: tuple[Measurement, ...]
     weights_sha256: str
     files: dict[str, str]
+    external: ExternalFacts | None = None
 
     def evaluation(self, split: str) -> EvaluationRecord:
         """Return the evaluation of the split; RecordError where this run has none."""

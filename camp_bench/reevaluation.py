@@ -12,9 +12,10 @@ import msgspec
 import safetensors
 import safetensors.torch
 
-from camp_bench.config import check_examples, check_seeds, require_text, resolve_settings
+from camp_bench.cascade import Cascade, evaluate_cascade
+from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_text, resolve_settings
 from camp_bench.data import Dataset, open_dataset
-from camp_bench.data.corpus import Corpus
+from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
@@ -25,6 +26,7 @@ from camp_bench.gallery import depends_on_gallery
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
+from camp_bench.protocols import find_protocol
 from camp_bench.recording import (
     OUT_OF_MEMORY,
     Reporter,
@@ -38,6 +40,7 @@ from camp_bench.recording import (
 from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
+    CascadeFacts,
     RunRecord,
     new_run_folder,
     read_file,
@@ -110,6 +113,8 @@ def evaluate_run(
     memory_budget: str | None = None,
     adapt: bool = False,
     save_scores: bool = False,
+    rerank: int | None = None,
+    proposer: Path | None = None,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
@@ -117,49 +122,61 @@ def evaluate_run(
     run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
-    what the model looks at. allow_plugins: see `open_run`. The record keeps the config of the training; what was
-    evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that
-    can't be used or don't fit each other.
+    what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
+    `proposer` proposes, and measure beside it what scoring every pair gives. The record keeps the config of the
+    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
+    or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
+    _check_cascade(rerank, proposer, protocol)
     place = resolve_device(device)
     environment = environment_of(place)
     if isinstance(run, Path):
         run = open_run(run, allow_plugins=allow_plugins)
+    cheap = None if proposer is None else open_run(proposer, allow_plugins=allow_plugins)
     parent = run.record
     source = parent.config.data if data is None else data
     require_text("data", source)
     reporter.on_stage(f"reading {source}")
     corpus = Corpus(_open(source, split, given=data is not None), (split,))
     of_split = corpus.splits[split]
-    if of_split.feature_size != parent.dataset.feature_size:
-        raise DataError(
-            f"{corpus.dataset.source}: features of size {of_split.feature_size}, "
-            f"{parent.run_id} was trained on size {parent.dataset.feature_size}; give data of the same features"
-        )
+    for one in (run, cheap):
+        if one is not None and of_split.feature_size != one.record.dataset.feature_size:
+            raise DataError(
+                f"{corpus.dataset.source}: features of size {of_split.feature_size}, {one.record.run_id} was trained "
+                f"on size {one.record.dataset.feature_size}; give data of the same features"
+            )
     folds = folds_of(of_split, protocol)
     cache = corpus.dataset.cache
     prints = Fingerprints(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
-    settings = parent.config.settings
-    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
-    run.model.settings = resolve_settings(settings, changes)
-    encoded = corpus.encoded(split, run.vocabulary, settings.max_words)
-    words = parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol
+    encoded = _fitted(run, corpus, split, memory_budget, adapt=adapt)
+    words = [parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol]
+    if rerank is not None:
+        words.append(f"rerank{rerank}")
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
         scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
-            found = evaluate_folds(
-                run.model.to(place),
-                encoded,
-                folds,
-                place,
-                on_tile=lambda done, total: reporter.on_tile(split, done, total),
-                on_scores=None if scores is None else scores.take,
-            )
+            on_tile = lambda done, total: reporter.on_tile(split, done, total)
+            on_scores = None if scores is None else scores.take
+            facts: CascadeFacts | None = None
+            if cheap is None or rerank is None:
+                found = evaluate_folds(run.model.to(place), encoded, folds, place, on_tile=on_tile, on_scores=on_scores)
+            else:
+                cascade = evaluate_cascade(
+                    run.model.to(place),
+                    cheap.model.to(place),
+                    encoded,
+                    _fitted(cheap, corpus, split, memory_budget, adapt=adapt),
+                    rerank,
+                    place,
+                    on_tile=on_tile,
+                    on_scores=on_scores,
+                )
+                found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
@@ -188,6 +205,7 @@ def evaluate_run(
                     examples=looked if examples else None,
                     transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                     scores=None if scores is None else scores.name,
+                    cascade=facts,
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
@@ -195,6 +213,37 @@ def evaluate_run(
         )
         write_record(home, record)
     return results / run_id, record
+
+
+def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> None:
+    if (rerank is None) != (proposer is None):
+        raise ConfigError("rerank: needs both --rerank K and --proposer RUN, the finished run that proposes candidates")
+    if rerank is not None and not 1 <= rerank <= MAX_WHOLE:
+        raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
+    if rerank is not None and find_protocol(protocol).folds > 1:
+        raise ConfigError(f"rerank: protocol {protocol} ranks in folds; expected one that ranks all at once")
+
+
+def _fitted(run: FinishedRun, corpus: Corpus, split: str, memory_budget: str | None, *, adapt: bool) -> TokenizedSplit:
+    """Give the run's model what was asked of memory, and return the split in its words."""
+    settings = run.record.config.settings
+    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    run.model.settings = resolve_settings(settings, changes)
+    return corpus.encoded(split, run.vocabulary, settings.max_words)
+
+
+def _cascade_facts(cascade: Cascade, rerank: int, proposer: RunRecord) -> CascadeFacts:
+    return CascadeFacts(
+        rerank=rerank,
+        proposer=proposer.run_id,
+        proposer_model=proposer.config.model,
+        proposer_weights_sha256=proposer.weights_sha256,
+        pairs_scored=cascade.pairs_scored,
+        pairs=cascade.pairs,
+        seconds=cascade.seconds,
+        full_metrics=cascade.full.metrics,
+        full_seconds=cascade.full.encode_seconds + cascade.full.score_seconds,
+    )
 
 
 def _open(source: str, split: str, *, given: bool) -> Dataset:

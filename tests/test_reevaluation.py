@@ -9,12 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 from examples import TINY
 
+from camp_bench.cli.results import describe_cascade
 from camp_bench.config import Experiment
-from camp_bench.errors import CampBenchError, ConfigError, DataError, RecordError
+from camp_bench.errors import CampBenchError, ConfigError, DataError, DeviceError, RecordError
 from camp_bench.experiment import run_experiment
+from camp_bench.models.base import Prepared
+from camp_bench.models.vsepp import Vsepp
 from camp_bench.planning import RunPlan
+from camp_bench.ranking import rank_matrix
 from camp_bench.records import EpochLog, RunRecord, list_records, read_arrays, read_record, write_record
 from camp_bench.reevaluation import evaluate_run, open_run
 
@@ -94,9 +99,81 @@ def test_record_alone_names_the_run_as_well_as_its_folder(run: Path, tmp_path: P
     assert evaluate_run(run / "record.json", tmp_path, Quiet(), device="cpu")[1].parent == read_record(run).run_id
 
 
+def test_scores_are_kept_in_the_order_of_the_split(run: Path, tmp_path: Path) -> None:
+    home, record = evaluate_run(run, tmp_path, Quiet(), device="cpu", save_scores=True)
+    evaluation = record.evaluation("test")
+    assert evaluation.scores == "scores_test.npy"
+    assert set(record.files) == {"queries_test.npz", "scores_test.npy"}
+    scores = np.load(home / evaluation.scores, mmap_mode="r")
+    assert (scores.shape, scores.dtype) == ((5, 25), np.float32)
+    arrays = read_arrays(home, record, "queries_test.npz")
+    again = rank_matrix(torch.from_numpy(np.array(scores)), arrays["image_of"].astype(np.int64))
+    assert np.array_equal(again.t2i.b, arrays["t2i_b"])
+    assert np.array_equal(again.i2t.top_ids, arrays["i2t_top_ids"])
+    assert np.array_equal(again.i2t.top_scores, arrays["i2t_top_scores"])
+
+
+def test_a_budget_cuts_the_tiles_and_stands_in_the_record(run: Path, tmp_path: Path) -> None:
+    _, record = evaluate_run(run, tmp_path, Quiet(), device="cpu", memory_budget="500B")
+    evaluation, before = record.evaluation("test"), read_record(run).evaluation("test")
+    assert (before.tile_images, before.tile_captions, before.memory_budget_bytes) == (5, 25, 10**9)
+    assert evaluation.memory_budget_bytes == 500
+    assert evaluation.tile_images * evaluation.tile_captions < 25
+    assert evaluation.metrics == before.metrics
+
+
+def test_memory_that_runs_out_names_a_smaller_budget(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = Vsepp.score_tile
+
+    def never(self: Vsepp, images: Prepared, captions: Prepared) -> torch.Tensor:
+        raise MemoryError
+
+    def too_much(self: Vsepp, images: Prepared, captions: Prepared) -> torch.Tensor:
+        if len(images["vectors"]) * len(captions["vectors"]) > 20:
+            raise torch.OutOfMemoryError("tried to allocate 1 TiB\nand more")
+        return score(self, images, captions)
+
+    monkeypatch.setattr(Vsepp, "score_tile", too_much)
+    asked = {"device": "cpu", "memory_budget": "4KB"}
+    with pytest.raises(DeviceError, match=r"of memory \(tried.*\); pass --memory-budget 2KB or less .*or --adapt$"):
+        evaluate_run(run, tmp_path, Quiet(), **asked)
+    assert list(tmp_path.iterdir()) == []
+    _, record = evaluate_run(run, tmp_path, Quiet(), adapt=True, **asked)
+    evaluation = record.evaluation("test")
+    assert evaluation.memory_budget_bytes == 1000
+    assert evaluation.metrics == read_record(run).evaluation("test").metrics
+    monkeypatch.setattr(Vsepp, "score_tile", never)
+    with pytest.raises(ConfigError, match="too few for one pair"):
+        evaluate_run(run, tmp_path, Quiet(), adapt=True, **asked)
+
+
+def test_cascade_reports_what_it_saves_and_loses(run: Path, tmp_path: Path) -> None:
+    scan = train_one(tmp_path, "scan")
+    home, _ = evaluate_run(scan, tmp_path, Quiet(), device="cpu", rerank=2, proposer=run)
+    evaluation = read_record(home).evaluation("test")
+    assert evaluation.cascade is not None
+    assert evaluation.cascade.proposer == run.name
+    assert evaluation.cascade.full_metrics == read_record(scan).evaluation("test").metrics
+    assert 0 < evaluation.cascade.pairs_scored < evaluation.cascade.pairs == 125
+    assert evaluation.metrics != evaluation.cascade.full_metrics
+    assert "rerank2" in home.name
+    text = describe_cascade(evaluation.cascade, evaluation.metrics["rsum"])
+    assert text.startswith(f"cascade: vsepp proposed 2 candidates a query, run {run.name}\n  saved ")
+    assert max(map(len, text.splitlines())) <= 100
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [
+        ({"rerank": 5}, ConfigError, "needs both --rerank K and --proposer RUN"),
+        ({"proposer": Path("x")}, ConfigError, "needs both --rerank K and --proposer RUN"),
+        ({"rerank": 0, "proposer": Path("x")}, ConfigError, "rerank: got 0, expected 1"),
+        ({"rerank": 1, "proposer": Path("nowhere")}, RecordError, "nowhere: can't be read"),
+        ({"rerank": 1, "proposer": Path("x"), "protocol": "coco-1k-5fold"}, ConfigError, "ranks in folds"),
+        ({"memory_budget": "much"}, ConfigError, "memory_budget: got 'much', expected .* 512MB"),
+        ({"memory_budget": "1B"}, ConfigError, "too few for one pair"),
         ({"split": "testall"}, DataError, "no split 'testall'"),
         ({"protocol": "f30k-1k"}, DataError, "has 5 images, protocol f30k-1k needs 1,000"),
         ({"protocol": "coco"}, ConfigError, "protocol: got 'coco'"),

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from camp_bench import __version__
+from camp_bench.cli.add import add
 from camp_bench.cli.baseline import baseline
 from camp_bench.cli.check import check
 from camp_bench.cli.compare import compare
@@ -51,6 +52,7 @@ app.command()(throughput)
 app.command()(models)
 app.command()(published)
 app.command()(export)
+app.command()(add)
 app.command()(convert)
 app.add_typer(data, name="data")
 app.command()(features)

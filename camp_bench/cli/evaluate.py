@@ -29,6 +29,12 @@ def evaluate(
     save_scores: Annotated[
         bool, typer.Option("--save-scores", help="Keep the score matrix beside the record.")
     ] = False,
+    rerank: Annotated[
+        int | None, typer.Option(metavar="K", help="Score only K candidates a query, which --proposer proposes.")
+    ] = None,
+    proposer: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="The finished run of a cheap model that proposes.")
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -41,7 +47,7 @@ def evaluate(
 
     prepare_process()
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line, print_results
+    from camp_bench.cli.results import command_line, describe_cascade, print_results
     from camp_bench.reevaluation import evaluate_run
 
     home = run if run.is_dir() else run.parent
@@ -59,8 +65,12 @@ def evaluate(
             memory_budget=memory_budget,
             adapt=adapt,
             save_scores=save_scores,
+            rerank=rerank,
+            proposer=proposer,
             command=command_line(),
         )
     print_results([finished], split)
+    if (cascade := finished[1].evaluation(split).cascade) is not None:
+        typer.echo(describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]))
     for name, share in finished[1].vocabulary.unknown_share.items():
         typer.echo(f"{share:.1%} of the words of {name} are unknown to the run's vocabulary")

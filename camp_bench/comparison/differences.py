@@ -21,7 +21,7 @@ def all_but_seed(record: RunRecord) -> bytes:
 def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     """Return what a reader of the table has to know. split: the one whose evaluation is shown."""
     notes = []
-    if len({record.evaluation(split).features_fingerprint for record in records}) > 1:
+    if len({record.evaluation(split).features_fingerprint for record in records} - {""}) > 1:
         notes.append("the image features differ between these runs")
     if len({record.dataset.train_fingerprint for record in records} - {""}) > 1:
         notes.append("the training data differ between these runs")
@@ -36,6 +36,12 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         "training data are not known"
         for record in records
         if record.training.checkpoint is not None
+    )
+    notes.extend(
+        f"{record.run_id} is another system, ranked by what it wrote ({', '.join(record.external.files.values())}): "
+        "its features and its training are not known"
+        for record in records
+        if record.external is not None
     )
     notes.extend(
         f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"

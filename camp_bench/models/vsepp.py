@@ -20,6 +20,7 @@ from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.scoring.common import unit
 from camp_bench.scoring.order import order_plain, order_tile
+from camp_bench.scoring.product import product
 from camp_bench.shapes import Float, Int
 
 __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]
@@ -61,7 +62,7 @@ class Vsepp(PairModel):
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         if self.options.measure == "order":
             return order_tile(images["vectors"], captions["vectors"])
-        return images["vectors"] @ captions["vectors"].T
+        return product(images["vectors"], captions["vectors"])
 
     def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:  # noqa: ARG002 (of the protocol)
         return 8 * images * captions  # the scores, and what ranking makes of them

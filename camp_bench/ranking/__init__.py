@@ -1,14 +1,15 @@
 """Exact ranks of both directions from tiles of the score matrix, without ever holding the matrix.
 
-`grid` cuts the matrix, `tiles` ranks whatever gives scores tile by tile, `embeddings` ranks one vector an item;
-`counting` and `toplists` are how.
+`grid` cuts the matrix, `tiles` ranks whatever gives scores tile by tile, `stored` a matrix on disk; `counting` and
+`toplists` are how, `holding` keeps what tiles are made of. `rerank` is the arithmetic of a cascade.
 """
 
 from __future__ import annotations
 
-from camp_bench.ranking.embeddings import rank_embeddings
 from camp_bench.ranking.grid import TileGrid, build_grid, fit_tile
 from camp_bench.ranking.holding import Held, bytes_of
+from camp_bench.ranking.rerank import rerank
+from camp_bench.ranking.stored import rank_stored
 from camp_bench.ranking.tiles import TOP, DirectionRanks, Ranks, rank_matrix, rank_tiles
 
 __all__ = [
@@ -20,7 +21,8 @@ __all__ = [
     "build_grid",
     "bytes_of",
     "fit_tile",
-    "rank_embeddings",
     "rank_matrix",
+    "rank_stored",
     "rank_tiles",
+    "rerank",
 ]

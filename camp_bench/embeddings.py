@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking.grid import build_grid, fit_tile
-from camp_bench.ranking.holding import Held
-from camp_bench.ranking.tiles import TOP, Ranks, rank_tiles
+from camp_bench.ranking import TOP, Held, Ranks, build_grid, fit_tile, rank_tiles
+from camp_bench.scoring.product import product
 
 __all__ = ["rank_embeddings"]
 
@@ -66,7 +65,7 @@ def rank_embeddings(
     caption_tile = Held(columns_of, memory_budget // 4)
     return rank_tiles(
         grid,
-        lambda i, t: image_tile(i)["vectors"] @ caption_tile(t)["vectors"].T,
+        lambda i, t: product(image_tile(i)["vectors"], caption_tile(t)["vectors"]),
         device=device,
         top=top,
         strip=max(1, memory_budget // 4 // (4 * height * images.shape[1])),

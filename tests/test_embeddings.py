@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from camp_bench.embeddings import rank_embeddings
 from camp_bench.errors import CampBenchError, ConfigError, DataError, NumericError
-from camp_bench.ranking import rank_embeddings, rank_matrix
+from camp_bench.ranking import rank_matrix
 
 
 def some(n: int, m: int, size: int) -> tuple[Any, Any, Any]:

@@ -1,0 +1,67 @@
+"""`camp-bench add`: a record of any other system, from the scores or the vectors that it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["add"]
+
+
+def add(
+    name: Annotated[str, typer.Option(metavar="NAME", help="What to call the system.")],
+    data: Annotated[str, typer.Option(metavar="DATA", help="'toy', or a folder in SCAN's layout.")],
+    scores: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=".npy of (images, captions), higher is better.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(metavar="FILE", help=".npy with a vector an image.")] = None,
+    captions: Annotated[Path | None, typer.Option(metavar="FILE", help=".npy with a vector a caption.")] = None,
+    measure: Annotated[str, typer.Option(metavar="NAME", help="Between vectors: cosine or dot.")] = "cosine",
+    split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
+    seed: Annotated[int, typer.Option(metavar="N", help="Of its training, if you compare several.")] = 0,
+    transductive: Annotated[
+        bool, typer.Option("--transductive", help="Say so if it used other test queries, as inverted softmax does.")
+    ] = False,
+    memory_budget: Annotated[str, typer.Option(metavar="SIZE", help="Of ranking, e.g. 512MB.")] = "1GB",
+    results: Annotated[str, typer.Option(metavar="DIR", help="Where the record goes.")] = "results",
+) -> None:
+    """Make a record of any other system, so that it stands in the same tables.
+
+    Rows and columns are in the order of the split's images and captions. The files are read in tiles, never whole.
+    """
+    from camp_bench.runtime import prepare_process
+
+    prepare_process()
+    from camp_bench.cli.progress import make_reporter
+    from camp_bench.cli.results import command_line, print_results
+    from camp_bench.config import check_seeds
+    from camp_bench.errors import ConfigError
+    from camp_bench.external import ExternalSource, add_external
+
+    check_seeds((seed,))
+    if measure not in ("cosine", "dot"):
+        raise ConfigError(f"--measure: got '{measure}', expected cosine or dot")
+    source = ExternalSource(
+        name=name,
+        scores=scores,
+        images=images,
+        captions=captions,
+        measure="dot" if measure == "dot" else "cosine",
+        transductive=transductive,
+        seed=seed,
+    )
+    with make_reporter() as reporter:
+        finished = add_external(
+            source,
+            data,
+            results,
+            reporter,
+            split=split,
+            protocol=protocol,
+            memory_budget=memory_budget,
+            command=command_line(),
+        )
+    print_results([finished], split)
