@@ -179,6 +179,14 @@ def test_what_differs_is_named_and_shown(tmp_path: Path) -> None:
         assert text in notes
 
 
+def test_training_by_another_program_is_not_known_and_no_budget(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", training={"pairs_seen": 100})
+    write_run(tmp_path, model="scan", training={"pairs_seen": 0}, dataset={"train_fingerprint": ""})
+    table = compare(tmp_path, QUICK)
+    assert {row.label: row.training for row in table.rows} == {"camp": "A", "scan": "?"}
+    assert not any("budgets differ" in note or "training data differ" in note for note in table.notes)
+
+
 def test_transductive_scorers_are_in_no_pair_and_never_best(tmp_path: Path) -> None:
     three_models(tmp_path)
     write_run(tmp_path, model="dsl", level=0.5, evaluation={"transductive": True})

@@ -28,7 +28,7 @@ def remarks(
     images = runs[0].results.n_images
     notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(runs)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
-    budgets = {row.label: row.pairs_seen for row in rows}
+    budgets = {row.label: row.pairs_seen for row in rows if row.pairs_seen}  # 0: another program's, not known
     if len(set(budgets.values())) > 1:
         told = ", ".join(f"{label} {f'{seen:,}' if seen else 'unknown'}" for label, seen in budgets.items())
         notes.append(f"budgets differ; pairs seen in training: {told}")
