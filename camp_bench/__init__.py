@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from camp_bench.baseline import read_baseline
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
     from camp_bench.conversion import convert_checkpoint
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from camp_bench.embeddings import rank_embeddings
     from camp_bench.errors import CampBenchError
     from camp_bench.experiment import run_experiment
+    from camp_bench.gate import GateReport, check_runs, parse_limits
     from camp_bench.metrics import retrieval_metrics
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
@@ -30,9 +32,11 @@ __all__ = [
     "CompareOptions",
     "Comparison",
     "Experiment",
+    "GateReport",
     "PairModel",
     "Workload",
     "__version__",
+    "check_runs",
     "compare",
     "convert_checkpoint",
     "group_results",
@@ -40,9 +44,11 @@ __all__ = [
     "load_plugin",
     "measure_throughput",
     "open_dataset",
+    "parse_limits",
     "rank_embeddings",
     "rank_matrix",
     "read_arrays",
+    "read_baseline",
     "read_experiment",
     "read_record",
     "read_throughput",
@@ -57,8 +63,10 @@ _HOMES = {
     "CompareOptions": "comparison",
     "Comparison": "comparison",
     "Experiment": "config",
+    "GateReport": "gate",
     "PairModel": "models.base",
     "Workload": "throughput_records",
+    "check_runs": "gate",
     "compare": "comparison",
     "convert_checkpoint": "conversion",
     "group_results": "comparison",
@@ -66,9 +74,11 @@ _HOMES = {
     "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
+    "parse_limits": "gate",
     "rank_embeddings": "embeddings",
     "rank_matrix": "ranking",
     "read_arrays": "records",
+    "read_baseline": "baseline",
     "read_experiment": "config",
     "read_record": "records",
     "read_throughput": "throughput_records",

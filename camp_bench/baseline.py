@@ -84,7 +84,7 @@ class WindowRun(_Strict, frozen=True, kw_only=True, eq=False):
 class Window(_Strict, frozen=True, kw_only=True, eq=False):
     """Runs of one model that were asked the same: same captions, images, features, training data, split, protocol.
 
-    image_of: (captions,) the image of each caption.
+    image_of: (captions,) the image of each caption. cascade: which pairs were scored, empty for every one.
     """
 
     model: str
@@ -96,6 +96,7 @@ class Window(_Strict, frozen=True, kw_only=True, eq=False):
     task_fingerprint: str
     features_fingerprint: str
     train_fingerprint: str
+    cascade: str = ""
     image_of: Ints
     runs: tuple[WindowRun, ...]
 
@@ -152,7 +153,7 @@ def window_of(
     parts = [_single(folder, record, split) for folder, record in chosen]
     first = parts[0]
     for part in parts[1:]:
-        for field in ("model", "protocol", "task_fingerprint", "features_fingerprint", "train_fingerprint"):
+        for field in ("model", "protocol", "task_fingerprint", "features_fingerprint", "train_fingerprint", "cascade"):
             one, other = getattr(first, field), getattr(part, field)
             if one != other:
                 raise RecordError(
@@ -282,6 +283,7 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
         task_fingerprint=evaluation.task_fingerprint,
         features_fingerprint=evaluation.features_fingerprint,
         train_fingerprint=record.dataset.train_fingerprint,
+        cascade="" if (how := evaluation.cascade) is None else f"{how.rerank} a query by {how.proposer_model}",
         image_of=arrays["image_of"].astype(np.int32),
         runs=(run,),
     )
@@ -322,7 +324,7 @@ def _refuse_twins(runs: Sequence[WindowRun]) -> None:
         ("the same seed", [str(run.config.seed) for run in runs]),
     ):
         key, times = Counter(keys).most_common(1)[0]
-        if times > 1:
+        if times > 1 and key:  # the weights of another system are not known
             twins = [run.run_id for run, own in zip(runs, keys, strict=True) if own == key]
             raise RecordError(f"{' and '.join(twins)} are of {what}; name one of them")
 

@@ -112,6 +112,7 @@ def test_floor_is_fixed() -> None:
         {"task_fingerprint": "other"},
         {"features_fingerprint": "other"},
         {"train_fingerprint": "other"},
+        {"cascade": "20 a query by vsepp"},
         {"image_of": BASE.image_of[::-1].copy()},
     ],
 )
@@ -123,6 +124,15 @@ def test_what_is_not_comparable_is_never_judged(change: dict[str, Any]) -> None:
 def test_other_weights_are_no_same_checkpoint() -> None:
     with pytest.raises(RecordError, match="its weights are not among the baseline's"):
         judge_recall(BASE, SAME, parse_limits(), same_checkpoint=True)
+
+
+def test_another_system_whose_weights_nobody_knows_is_no_same_checkpoint() -> None:
+    unknown = [
+        msgspec.structs.replace(side, runs=tuple(msgspec.structs.replace(run, weights_sha256="") for run in side.runs))
+        for side in (BASE, SAME)
+    ]
+    with pytest.raises(RecordError, match="nobody knows its weights"):
+        judge_recall(*unknown, parse_limits(), same_checkpoint=True)
 
 
 def test_one_image_says_nothing_of_chance() -> None:

@@ -47,8 +47,8 @@ def print_power(power: GatePower) -> None:
         most = "≤ " if power.at_least else ""
         table.add_row(row.metric, *numbers, f"{least}{row.chance:.0%}", f"a drop of {most}{row.catches:.1f}")
     lines = [
-        f"{power.runs} new run(s) against {power.baseline_runs} of the baseline, alpha {power.alpha:g}"
-        + (f" over {len(power.rows)} metrics" if len(power.rows) > 1 else ""),
+        f"{power.runs} new run{'s' * (power.runs > 1)} against {power.baseline_runs} of the baseline, "
+        f"alpha {power.alpha:g}" + (f" over {len(power.rows)} metrics" if len(power.rows) > 1 else ""),
         f"spread between seeds: {power.source}",
     ]
     if power.at_least:

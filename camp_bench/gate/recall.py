@@ -126,6 +126,7 @@ def _require_comparable(baseline: Window, now: Window) -> None:
         "task_fingerprint",
         "features_fingerprint",
         "train_fingerprint",
+        "cascade",
         "images",
         "captions",
     ):
@@ -143,6 +144,10 @@ def _same_weights(baseline: Window, now: Window) -> Window:
     """Return the baseline's runs whose weights are judged."""
     wanted = {run.weights_sha256 for run in now.runs}
     for run in now.runs:
+        if not run.weights_sha256:
+            raise RecordError(
+                f"{run.run_id}: nobody knows its weights, so it can't be said to be the --same-checkpoint"
+            )
         if run.weights_sha256 not in {old.weights_sha256 for old in baseline.runs}:
             raise RecordError(
                 f"{run.run_id}: its weights are not among the baseline's, so this is no --same-checkpoint"

@@ -35,12 +35,13 @@ def measure_again(
 def _asked_for(workload: Workload) -> Workload:
     """Return the workload to ask for so that this one is measured.
 
-    A report has the mean length that random captions came out with, near the one that was asked for.
+    A report has the mean length that random captions came out with, near the one that was asked for. Lengths don't fall
+    where that rises, so equal means are equal lengths.
     """
     if workload.data != RANDOM:
         return workload
     assert workload.captions is not None  # a report has numbers
-    for words in (round(workload.words), round(workload.words, 1), workload.words):
+    for words in (float(round(workload.words)), round(workload.words, 1), workload.words):
         if float(random_lengths(workload.captions, words).mean()) == workload.words:
-            return msgspec.structs.replace(workload, words=float(words))
+            return msgspec.structs.replace(workload, words=words)
     return workload
