@@ -12,8 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.errors import ConfigError, OutputError, RecordError, nearest
-from camp_bench.records import read_arrays, read_record
+from camp_bench.errors import ConfigError, RecordError, nearest
+from camp_bench.records import new_folder, read_arrays, read_record, write_file
 
 __all__ = ["EXPORTS", "export_run"]
 
@@ -88,21 +86,9 @@ def export_run(run: str | Path, form: str, folder: Path, *, split: str = "test")
     files: dict[str, str] = {}
     for way in _directions(Path(run), split):
         files |= EXPORTS[form](way)
-    if folder.exists():
-        raise OutputError(f"{folder}: exists already; name a new folder with -o DIR")
-    scratch: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        scratch.chmod(0o755)
+    with new_folder(folder) as scratch:
         for name, text in files.items():
-            (scratch / name).write_text(text, encoding="utf-8")
-        scratch.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder}: can't be written ({error.strerror or error}); name another with -o DIR") from None
-    finally:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
+            write_file(scratch / name, text.encode())
     return [folder / name for name in files]
 
 

@@ -144,6 +144,9 @@ def broken(change: str) -> Any:
         made.image["fc.bias"] = 5
     elif change == "narrow":
         made.text["rnn.weight_hh_l0"] = torch.ones(18, 5)
+    elif change == "zero weight_v":
+        del made.image["fc.weight"]
+        made.image |= {"fc.weight_v": torch.zeros(6, 7), "fc.weight_g": torch.ones(6, 1)}
     elif change == "weight_g":
         del made.image["fc.weight"]
         made.image |= {"fc.weight_v": torch.ones(6, 7), "fc.weight_g": torch.ones(5)}
@@ -183,7 +186,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         ("opt a text", "no options 'opt'"),
         ("one part", "1 state dicts; expected 2 (VSE++, SCAN) or 3 (CAMP)"),
         ("part a list", "the image encoder is no state dict"),
-        ("nan", "the text encoder: embed.weight holds NaN or infinity"),
+        ("nan", "the text encoder: embed.weight holds or gives NaN or infinity"),
+        ("zero weight_v", "the image encoder: fc.weight_v holds or gives NaN"),
         ("counts", "fc.bias is 6 of torch.int64; expected 6 floats"),
         ("two layers", "the text encoder has 1 weights that scan:t2i-lse has no place for (rnn.weight_ih_l1)"),
         ("both names", "with and without 'module.'"),

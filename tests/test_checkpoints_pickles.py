@@ -204,8 +204,16 @@ def test_short_pickles_that_would_copy_or_hash_for_ever_are_refused(monkeypatch:
     assert "a key is a tuple" in refused(bomb)
     monkeypatch.setattr(pickles, "MOST_STEPS", 1000)
     assert "more than 1,000 steps" in refused(raw_pickle(b"N0" * 600))
+    states = raw_pickle(b"(" + b"N" * 100 + b"tq\x00", b"c__main__\nX\n)\x81h\x00b0" * 10)
+    assert "more than 1,000 steps" in refused(states)
     pairs = b"](" + b"".join(b"K" + bytes([n]) + b"N\x86" for n in range(100)) + b"eq\x00"
     assert "more than 1,000 steps" in refused(raw_pickle(pairs, b"ccollections\nOrderedDict\nh\x00\x85R0" * 10))
+
+
+def test_deep_nesting_is_no_problem() -> None:
+    depth = 3000  # three times what Python itself would follow
+    assert type(read(raw_pickle(b"N" + b"\x85" * depth))) is tuple
+    assert read(raw_pickle(b"c__main__\nX\n)\x81", b"}U\x01ac__main__\nX\n)\x81" * depth, b"sb" * depth)).fields
 
 
 def test_references_beside_the_pickle_are_collected() -> None:

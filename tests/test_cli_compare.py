@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,4 +124,10 @@ def test_export_names_its_files(
     assert main(["export", str(results / "camp-s0"), "--format", "trec"]) == 0
     assert "wrote exports/camp-s0-trec/i2t.run.trec" in capsys.readouterr().out
     assert main(["export", str(results / "camp-s0")]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_reporting_loads_nothing_heavy() -> None:
+    code = "import sys, camp_bench.comparison, camp_bench.tables, camp_bench.exporting; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not {"torch", "scipy", "pandas", "nltk"} & set(done.stdout.split())

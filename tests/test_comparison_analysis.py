@@ -11,6 +11,7 @@ from comparison_examples import read_back, write_run
 import camp_bench
 from camp_bench.comparison import CompareOptions, compare, compare_groups
 from camp_bench.errors import ConfigError, RecordError
+from camp_bench.records import CascadeFacts
 from camp_bench.stats import holm
 
 QUICK = CompareOptions(resamples=500)
@@ -178,6 +179,14 @@ def test_what_differs_is_named_and_shown(tmp_path: Path) -> None:
         assert text in notes
 
 
+def test_training_by_another_program_is_not_known_and_no_budget(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", training={"pairs_seen": 100})
+    write_run(tmp_path, model="scan", training={"pairs_seen": 0}, dataset={"train_fingerprint": ""})
+    table = compare(tmp_path, QUICK)
+    assert {row.label: row.training for row in table.rows} == {"camp": "A", "scan": "?"}
+    assert not any("budgets differ" in note or "training data differ" in note for note in table.notes)
+
+
 def test_transductive_scorers_are_in_no_pair_and_never_best(tmp_path: Path) -> None:
     three_models(tmp_path)
     write_run(tmp_path, model="dsl", level=0.5, evaluation={"transductive": True})
@@ -256,3 +265,53 @@ def test_frame_has_a_line_a_figure(tmp_path: Path) -> None:
     of = frame[(frame.kind == "difference") & (frame.metric == "rsum")]
     assert of.p.tolist() == [pair.tests[0].p for pair in table.pairs]
     assert set(frame.scope) == {"checkpoints"}
+
+
+def test_names_are_looked_for_in_all_groups(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp")
+    write_run(tmp_path, model="vsepp")
+    write_run(tmp_path, model="scan:t2i-lse", evaluation={"task_fingerprint": "other"})
+    options = CompareOptions(resamples=100, reference="vsepp")
+    one, two = compare_groups([tmp_path], options)[0]
+    assert len(one.pairs) == 1
+    assert two.pairs == ()
+    assert "no row vsepp among these, so nothing is compared" in two.notes
+    (only,), _ = compare_groups([tmp_path], CompareOptions(resamples=100, models=("scan",)))
+    assert [row.label for row in only.rows] == ["scan:t2i-lse"]
+
+
+def test_metrics_that_are_asked_for_are_shown_whatever_k(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    table = compare(tmp_path, CompareOptions(resamples=100, ks=(20,), metrics=("t2i.R@20", "i2t.R@1")))
+    assert table.metrics == ("i2t.R@1", "t2i.R@20")
+    assert table.tested == ("t2i.R@20", "i2t.R@1")
+
+
+def test_a_cascade_is_a_row_of_its_own(tmp_path: Path) -> None:
+    facts = CascadeFacts(
+        rerank=20,
+        proposer="run",
+        proposer_model="vsepp",
+        proposer_weights_sha256="0",
+        pairs_scored=1,
+        pairs=2,
+        seconds=1.0,
+        full_metrics={},
+        full_seconds=1.0,
+    )
+    write_run(tmp_path, model="scan", ranks_seed=1)
+    write_run(tmp_path, model="scan", ranks_seed=2, run_id="again", evaluation={"cascade": facts})
+    table = compare(tmp_path, QUICK)
+    assert sorted(row.label for row in table.rows) == ["scan (candidates=20 by vsepp)", "scan (candidates=all)"]
+    assert any("vsepp proposes 20 candidates a query" in note for note in table.notes)
+
+
+def test_what_is_not_known_is_said_to_be(tmp_path: Path) -> None:
+    for model, features, seen in (("camp", "one", 10), ("vsepp", "two", 10), ("clip", "", 0)):
+        evaluation = {"features_fingerprint": features}
+        write_run(tmp_path, model=model, evaluation=evaluation, training={"pairs_seen": seen})
+    table = compare(tmp_path, QUICK)
+    shown = {row.label: row.features for row in table.rows}
+    assert shown["clip"] == "?"
+    assert sorted(shown.values()) == ["?", "A", "B"]
+    assert any("clip unknown" in note for note in table.notes)

@@ -55,7 +55,7 @@ def test_csv_has_both_in_one(run: Path, tmp_path: Path) -> None:
 
 def test_nothing_is_overwritten_or_left_half(run: Path, tmp_path: Path) -> None:
     export_run(run, "trec", tmp_path / "out")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="is there already"):
         export_run(run, "csv", tmp_path / "out")
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="can't be written"):

@@ -16,6 +16,7 @@ from camp_bench.errors import OutputError, RecordError
 from camp_bench.records import (
     RunRecord,
     list_records,
+    new_folder,
     new_run_folder,
     read_arrays,
     read_record,
@@ -94,6 +95,19 @@ def test_run_id_is_a_plain_name_of_bounded_length(tmp_path: Path, words: tuple[s
     with new_run_folder(tmp_path, STARTED, *words) as (found, folder):
         assert found == run_id
         assert folder.parent == tmp_path
+
+
+def test_new_folder_is_whole_or_absent_and_never_replaces_one(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "folder"
+    with new_folder(place) as folder:
+        (folder / "file").touch()
+        assert not place.exists()
+    assert [path.name for path in place.iterdir()] == ["file"]
+    with pytest.raises(OutputError, match=r"folder: can't be written \(is there already\)"), new_folder(place):
+        pass
+    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "deep" / "other"):
+        raise KeyboardInterrupt
+    assert [path.name for path in place.parent.iterdir()] == ["folder"]
 
 
 def test_results_that_cannot_be_written_are_named(tmp_path: Path) -> None:

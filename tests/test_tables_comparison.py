@@ -55,6 +55,9 @@ def test_a_terminal_is_never_overrun_and_nothing_is_cut(table: Comparison, width
     text = printed(table, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
+    tables = [line for line in text.splitlines() if line.startswith("a  ")]
+    assert tables
+    assert all("camp" in line for line in tables)  # no part without the model's name
     for row in table.rows:
         for item in row.estimates.values():
             assert f"{item.value:.1f}" in text or f"{item.value:.0f}" in text
@@ -181,7 +184,7 @@ def test_the_paragraph_says_what_was_done_and_found(table: Comparison) -> None:
     text = explain(table)
     first = table.pairs[0].tests[0]
     for words in (
-        "3 models (camp, scan:t2i-lse and vsepp), each trained with 3 seeds",
+        "3 models (camp, scan:t2i-lse and vsepp), each in 3 runs of different seeds",
         "120 images, 600 captions",
         "scope method",
         "Satterthwaite",

@@ -57,9 +57,7 @@ class StateDict:
             expected = " x ".join("any" if size is None else f"{size}" for size in shape) or "one number"
             got = " x ".join(map(str, found.shape)) or "one number"
             raise CheckpointError(f"{self.where}: {name} is {got} of {found.dtype}; expected {expected} floats")
-        if not bool(torch.isfinite(found).all()):
-            raise CheckpointError(f"{self.where}: {name} holds NaN or infinity; expected finite weights")
-        return found.to(torch.float32)
+        return self._finite(found.to(torch.float32), name)
 
     def take_linear(self, name: str, *shape: int | None) -> Tensor:
         """Return the weight matrix of a linear layer, of whichever shape a weight_norm took it apart in.
@@ -76,7 +74,12 @@ class StateDict:
         weight: Tensor = direction * (
             length.reshape(-1, 1) / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
         )
-        return weight.float()
+        return self._finite(weight.float(), f"{name}.weight_v")
+
+    def _finite(self, weight: Tensor, name: str) -> Tensor:
+        if not bool(torch.isfinite(weight).all()):
+            raise CheckpointError(f"{self.where}: {name} holds or gives NaN or infinity; expected finite weights")
+        return weight
 
     def refuse_rest(self, model: str) -> None:
         """Raise CheckpointError where weights are left that the model has no use for."""
@@ -97,18 +100,19 @@ class Options:
             raise CheckpointError(f"{where}: no options 'opt'; expected those that the program was started with")
         self.where = where
         self.plain: dict[str, Plain] = {}
-        self._gather("", values, depth=0, looked=[])
+        self._looked = 0
+        self._gather("", values, depth=0)
 
-    def _gather(self, start: str, values: dict[Any, Any], depth: int, looked: list[None]) -> None:
+    def _gather(self, start: str, values: dict[Any, Any], depth: int) -> None:
         for key, value in values.items():
-            looked.append(None)
-            if len(looked) > MOST_OPTIONS:
+            self._looked += 1
+            if self._looked > MOST_OPTIONS:
                 return
             inner = value.fields if isinstance(value, Record) else value
             if not _is_text(key):
                 continue
             if isinstance(inner, dict) and depth < 3:
-                self._gather(f"{start}{key}.", inner, depth + 1, looked)
+                self._gather(f"{start}{key}.", inner, depth + 1)
             elif _is_plain(value):
                 self.plain[f"{start}{key}"] = value
 

@@ -91,7 +91,7 @@ def read_checkpoint(file: TorchFile) -> Checkpoint:
     if scorer:
         found = _camp(image, text, scorer[0], told)
     else:
-        found = _scan(image, text, told) if "cross_attn" in told.plain else _vsepp(image, text, told)
+        found = _scan(image, text, told) if told.get("cross_attn") is not None else _vsepp(image, text, told)
     variant = _variant(found)
     for part in (image, text, *scorer):
         part.refuse_rest(variant.name)

@@ -218,6 +218,8 @@ class _Machine:
         into = target.fields if isinstance(target, Record) else target
         if not isinstance(into, dict):
             raise ValueError(f"items for a {type(target).__name__}")
+        if len(items) % 2:
+            raise ValueError("a key without a value")
         into.update(self.item(*pair) for pair in zip(items[::2], items[1::2], strict=True))
 
     def extend(self, target: Any, items: list[Any]) -> None:
@@ -227,7 +229,9 @@ class _Machine:
 
     def state(self, target: Any, state: Any) -> None:
         """Take in the attributes of an object; those of a dict (torch's `_metadata`) are of no use."""
-        for part in state if isinstance(state, tuple) else (state,):
+        parts = state if isinstance(state, tuple) else (state,)
+        self.spend(len(parts))
+        for part in parts:
             if isinstance(target, Record) and isinstance(part, dict):
                 self.spend(len(part))
                 target.fields.update(part)

@@ -13,7 +13,7 @@ __all__ = ["compare"]
 def compare(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Runs, or folders of runs.  [default: results]", show_default=False),
+        typer.Argument(metavar="PATH", help="Runs, or folders of runs.  [default: results]", show_default=False),
     ] = None,
     models: Annotated[str | None, typer.Option(metavar="A,B", help="Only these rows.")] = None,
     metrics: Annotated[

@@ -58,14 +58,15 @@ class _Lines:
     """A line where something begins, where it ends, and half a minute."""
 
     def __init__(self, console: Console, unit: str) -> None:
-        self._console, self._rate, self._last = console, _Rate(unit), 0.0
+        self._console, self._rate, self._last, self._ended = console, _Rate(unit), 0.0, False
 
     def __call__(self, label: str, done: int, total: int) -> None:
         now = time.perf_counter()
         began = self._rate.begins(label, done)
-        if not (began or done == total or now - self._last > QUIET_SECONDS):
+        ends = done == total and (began or not self._ended)
+        if not (began or ends or now - self._last > QUIET_SECONDS):
             return
-        self._last = now
+        self._last, self._ended = now, ends
         rate = "" if began else self._rate.text(done)
         with suppress(OSError):  # a full disk or a reader that went away must not end the work
             self._console.print(f"{label}: {done:,} of {total:,}{rate and f', {rate}'}", markup=False, soft_wrap=True)

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from camp_bench.comparison.grouping import RowRuns, group_runs, letter_of, rows_of
-from camp_bench.comparison.loading import BadRecord, FinishedRun, collect_runs, load_runs
+from camp_bench.comparison.grouping import RowRuns, choose_rows, find_row, group_runs, letter_of, rows_of
+from camp_bench.comparison.loading import BadRecord, collect_runs, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.pairing import beaten_by, compare_pairs
 from camp_bench.comparison.published import published_for
 from camp_bench.comparison.remarks import FEW_SEEDS, remarks
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of
-from camp_bench.errors import ConfigError, RecordError, nearest
+from camp_bench.errors import ConfigError, RecordError
 from camp_bench.stats import bootstrap
 
-__all__ = ["choose_rows", "compare", "compare_groups"]
+__all__ = ["compare", "compare_groups"]
 
 
 def compare(
@@ -52,12 +52,15 @@ def compare_groups(
     runs, bad = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     if not runs:
         raise RecordError(f"{', '.join(map(str, paths))}: no record that can be used")
-    return [_compare(group, chosen) for group in group_runs(runs)], bad
+    groups = [rows_of(group) for group in group_runs(runs)]
+    picked = choose_rows([row for rows, _ in groups for row in rows], chosen.models)
+    if chosen.reference is not None:
+        choose_rows(picked, (chosen.reference,), "--reference")
+    kept = [([row for row in rows if row in picked], notes) for rows, notes in groups]
+    return [_compare(rows, notes, chosen) for rows, notes in kept if rows], bad
 
 
-def _compare(runs: Sequence[FinishedRun], options: CompareOptions) -> Comparison:
-    every, notes = rows_of(runs)
-    groups = choose_rows(every, options.models)
+def _compare(groups: Sequence[RowRuns], notes: Sequence[str], options: CompareOptions) -> Comparison:
     scopes = [_scope(group, options.scope) for group in groups]
     # A generator for each purpose: how many pairs there are changes no interval, and the other way round.
     draws = bootstrap(
@@ -67,11 +70,13 @@ def _compare(runs: Sequence[FinishedRun], options: CompareOptions) -> Comparison
     )
     ordered = _sorted(sides_of(groups, scopes, draws), options.sort)
     sides = {letter_of(number): side for number, side in enumerate(ordered)}
-    reference = _reference(sides, options.reference)
-    pairs = compare_pairs(sides, options, reference=reference)
+    reference = find_row({letter: side.label for letter, side in sides.items()}, options.reference)
+    pairs = () if options.reference and not reference else compare_pairs(sides, options, reference=reference)
     rows = _rows(sides, pairs, options.alpha)
     first = ordered[0].runs[0]
-    notes += remarks([side.runs for side in ordered], rows, pairs, alpha=options.alpha, permutations=options.resamples)
+    more = remarks([side.runs for side in ordered], rows, pairs, alpha=options.alpha, permutations=options.resamples)
+    if options.reference and not reference:
+        more.insert(0, f"no row {options.reference} among these, so nothing is compared")
     table = Comparison(
         dataset=first.record.dataset.name,
         protocol=first.evaluation.protocol,
@@ -91,29 +96,12 @@ def _compare(runs: Sequence[FinishedRun], options: CompareOptions) -> Comparison
         pairs=pairs,
         published=(),
         best={metric: _best(rows, metric) for metric in options.shown()},
-        notes=tuple(notes),
+        notes=(*notes, *more),
     )
     if not options.published:
         return table
     beside = published_for(table.dataset, table.protocol, table.images, table.captions)
     return dataclasses.replace(table, published=beside)
-
-
-def choose_rows(groups: Sequence[RowRuns], models: Sequence[str] | None) -> list[RowRuns]:
-    """Return the rows of the given models, by label or model, as `scan` also names `scan:t2i-lse`."""
-    if models is None:
-        return list(groups)
-    labels = [group.label for group in groups]
-    for name in models:
-        if not any(_names(name, group.label) for group in groups):
-            raise ConfigError(f"--models: no row '{name}'; there are {', '.join(labels)}{nearest(name, labels)}")
-    return [group for group in groups if any(_names(name, group.label) for name in models)]
-
-
-def _names(name: str, label: str) -> bool:
-    """Return whether a name is a label, its model without the settings, or its family."""
-    model = label.partition(" ")[0]
-    return name in (label, model, model.partition(":")[0])
 
 
 def _scope(group: RowRuns, wanted: str) -> Scope:
@@ -131,21 +119,6 @@ def _sorted(sides: list[Side], by: str) -> list[Side]:
     if by == "model":
         return sorted(sides, key=lambda side: side.label)
     return sorted(sides, key=lambda side: side.value(by), reverse=not by.endswith("MedR"))
-
-
-def _reference(sides: dict[str, Side], wanted: str | None) -> str | None:
-    if wanted is None:
-        return None
-    labels = {letter: side.label for letter, side in sides.items()}
-    found = [letter for letter, label in labels.items() if label == wanted]
-    found = found or [letter for letter, label in labels.items() if _names(wanted, label)]
-    if len(found) != 1:
-        what = "no row is" if not found else f"{len(found)} rows are"
-        raise ConfigError(
-            f"--reference: {what} called '{wanted}'; expected one of {', '.join(labels.values())}"
-            f"{nearest(wanted, labels.values()) if not found else ''}"
-        )
-    return found[0]
 
 
 def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tuple[ScoredRow, ...]:
@@ -172,9 +145,11 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
 
 
 def _named(fingerprints: Sequence[str]) -> dict[str, str]:
-    """Return A, B, ... for each fingerprint, or nothing where all are the same."""
-    different = list(dict.fromkeys(fingerprints))
-    return {item: letter_of(number).upper() if len(different) > 1 else "" for number, item in enumerate(different)}
+    """Return A, B, ... for each fingerprint, ? for an unknown one; nothing where all that are known are the same."""
+    different = list(dict.fromkeys(item for item in fingerprints if item))
+    if len(different) < 2:
+        return dict.fromkeys(fingerprints, "")
+    return {"": "?"} | {item: letter_of(number).upper() for number, item in enumerate(different)}
 
 
 def _best(rows: Sequence[ScoredRow], metric: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from camp_bench.comparison.differences import all_but_seed
 from camp_bench.comparison.loading import FinishedRun
+from camp_bench.errors import ConfigError, nearest
 
-__all__ = ["RowRuns", "group_runs", "letter_of", "rows_of"]
+__all__ = ["RowRuns", "choose_rows", "find_row", "group_runs", "letter_of", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +39,9 @@ def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
     Weights that were evaluated twice on the same images, in a run and again by `camp-bench evaluate`, count once.
     """
     notes = []
-    by_row: dict[bytes, list[FinishedRun]] = {}
+    by_row: dict[tuple[bytes, str, str], list[FinishedRun]] = {}
     for run in runs:
-        own = all_but_seed(run.record) + run.evaluation.features_fingerprint.encode()
+        own = (all_but_seed(run.record), run.evaluation.features_fingerprint, _cascade(run))
         members = by_row.setdefault(own, [])
         twin = next((other for other in members if _same_weights(run, other)), None)
         if twin is None:
@@ -51,6 +52,41 @@ def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
     labels = _labels([group[0] for group in groups])
     ordered = [tuple(sorted(group, key=lambda run: run.record.config.seed)) for group in groups]
     return [RowRuns(label, group) for label, group in zip(labels, ordered, strict=True)], notes
+
+
+def choose_rows(groups: Sequence[RowRuns], names: Sequence[str] | None, option: str = "--models") -> list[RowRuns]:
+    """Return the rows of the given names, all for None: labels, models, or families such as `scan`.
+
+    Raises ConfigError for a name that is none's.
+    """
+    if names is None:
+        return list(groups)
+    labels = list(dict.fromkeys(group.label for group in groups))
+    for name in names:
+        if not any(_is_called(name, label) for label in labels):
+            raise ConfigError(f"{option}: no row '{name}'; there are {', '.join(labels)}{nearest(name, labels)}")
+    return [group for group in groups if any(_is_called(name, group.label) for name in names)]
+
+
+def find_row(labels: Mapping[str, str], name: str | None) -> str | None:
+    """Return the letter of the one row of that name, None where there is none; ConfigError where there are several.
+
+    labels: by letter.
+    """
+    if name is None:
+        return None
+    found = [letter for letter, label in labels.items() if label == name]
+    found = found or [letter for letter, label in labels.items() if _is_called(name, label)]
+    if len(found) > 1:
+        told = ", ".join(labels[letter] for letter in found)
+        raise ConfigError(f"--reference: '{name}' names {len(found)} rows, expected one of {told}")
+    return found[0] if found else None
+
+
+def _is_called(name: str, label: str) -> bool:
+    """Return whether a name is a label, its model without the settings, or its family."""
+    model = label.partition(" ")[0]
+    return name in (label, model, model.partition(":")[0])
 
 
 def letter_of(number: int) -> str:
@@ -81,10 +117,17 @@ def _labels(firsts: Sequence[FinishedRun]) -> list[str]:
     return labels
 
 
+def _cascade(run: FinishedRun) -> str:
+    """Return who proposed how many candidates, "" where every pair was scored."""
+    cascade = run.evaluation.cascade
+    return f"{cascade.rerank} by {cascade.proposer_model}" if cascade else ""
+
+
 def _facts(run: FinishedRun) -> dict[str, Any]:
     config: dict[str, Any] = msgspec.to_builtins(run.record.config)
     facts = {key: value for key, value in config.items() if key not in ("settings", "options", "seed", "data")}
     facts |= {**config["settings"], **config["options"]}
     facts["training"] = run.record.dataset.train_fingerprint[:6]
+    facts["candidates"] = _cascade(run) or "all"
     facts["features"] = run.evaluation.features_fingerprint[:6]
     return facts

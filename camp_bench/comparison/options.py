@@ -63,7 +63,7 @@ class CompareOptions:
             for name in names:
                 if name not in (*known, *more):
                     raise ConfigError(
-                        f"{option}: got '{name}', expected {'' if more else 'some '}of {', '.join((*known, *more))}"
+                        f"{option}: got '{name}', expected {'one' if more else 'some'} of {', '.join((*known, *more))}"
                         f"{nearest(name, (*known, *more))}"
                     )
         return dataclasses.replace(self, ks=tuple(sorted(set(self.ks))))
@@ -74,11 +74,9 @@ class CompareOptions:
 
     def shown(self) -> tuple[str, ...]:
         """Return the metrics of rows, in the order of columns."""
-        return (
-            tuple(name for name in all_metrics(self.ks) if name in self.metrics)
-            if self.metrics
-            else all_metrics(self.ks)
-        )
+        if self.metrics is None:
+            return all_metrics(self.ks)
+        return tuple(name for name in self.known() if name in self.metrics)
 
     def tested(self) -> tuple[str, ...]:
         """Return the metrics of pairs."""

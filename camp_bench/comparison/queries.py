@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.comparison.analysis import choose_rows
-from camp_bench.comparison.grouping import RowRuns, group_runs, rows_of
+from camp_bench.comparison.grouping import RowRuns, choose_rows, group_runs, rows_of
 from camp_bench.comparison.loading import FinishedRun, collect_runs, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.data import open_dataset
@@ -65,7 +64,7 @@ def query_differences(
         raise ConfigError(f"--queries: got {count}, expected 1 or more")
     chosen = (options or CompareOptions()).checked()
     runs, _ = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
-    rows = [row for group in group_runs(runs) for row in choose_rows(rows_of(group)[0], chosen.models)]
+    rows = choose_rows([row for group in group_runs(runs) for row in rows_of(group)[0]], chosen.models)
     tasks = {row.runs[0].evaluation.task_fingerprint for row in rows}
     if len(rows) != 2 or len(tasks) != 1:
         told = ", ".join(row.label for row in rows) or "none"

@@ -28,9 +28,9 @@ def remarks(
     images = runs[0].results.n_images
     notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(runs)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
-    budgets = {row.label: row.pairs_seen for row in rows}
+    budgets = {row.label: row.pairs_seen for row in rows if row.pairs_seen}  # 0: another program's, not known
     if len(set(budgets.values())) > 1:
-        told = ", ".join(f"{label} {seen:,}" for label, seen in budgets.items())
+        told = ", ".join(f"{label} {f'{seen:,}' if seen else 'unknown'}" for label, seen in budgets.items())
         notes.append(f"budgets differ; pairs seen in training: {told}")
     for row, side in zip(rows, sides, strict=True):
         if len({run.record.training.pairs_seen for run in side}) > 1:
@@ -39,6 +39,12 @@ def remarks(
     if ensembles and len(ensembles) < len(rows):
         told = ", ".join(f"{row.label} ({row.members} models)" for row in ensembles)
         notes.append(f"ensembles stand beside single models: {told}")
+    for row, side in zip(rows, sides, strict=True):
+        if cascade := side[0].evaluation.cascade:
+            notes.append(
+                f"{row.label} is a cascade: {cascade.proposer_model} proposes {cascade.rerank} candidates a query, and "
+                f"only these are scored"
+            )
     if any(row.transductive for row in rows):
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")

@@ -48,8 +48,8 @@ class ScoredRow:
     """One model under one or more seeds, all else being equal.
 
     letter: its short name in marks. features, training: which test features and training data, A, B, ... in a table
-    where they differ, else "". members: models in the ensemble, 1 for a single one. beats: by metric, the letters of
-    the rows that this one is significantly better than.
+    where they differ (? for unknown), else "". members: models in the ensemble, 1 for a single one. beats: by
+    metric, the letters of the rows that this one is significantly better than.
     """
 
     letter: str

@@ -1,14 +1,15 @@
 """Rows as text: the terminal, Markdown, LaTeX, HTML, CSV, JSON. Nothing is computed here; rounding happens here alone.
 
-Results of a run (`results`) and comparisons: `sheets` lays a comparison out once, a file a format writes it down.
+Results of a run (`results`) and comparisons: `layout` lays one out as sheets, and a file a format writes these down.
 """
 
 from __future__ import annotations
 
 from camp_bench.tables.formats import FORMATS, format_of, render, render_sheet
+from camp_bench.tables.layout import comparison_sheets
+from camp_bench.tables.listings import published_sheet, queries_sheet
 from camp_bench.tables.prose import explain
 from camp_bench.tables.results import format_duration, results_table, results_title
-from camp_bench.tables.sheets import comparison_sheets, published_sheet, queries_sheet
 from camp_bench.tables.terminal import draw_comparisons, draw_sheet, terminal_tables
 
 __all__ = [

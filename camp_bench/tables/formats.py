@@ -17,9 +17,10 @@ from camp_bench.comparison import Comparison
 from camp_bench.comparison.rows import FIELDS
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.tables.latex import escape_latex, latex_sheet
+from camp_bench.tables.layout import comparison_sheets, title_of
 from camp_bench.tables.markup import escape_markdown, html_page, html_sheet, markdown_sheet
 from camp_bench.tables.prose import explain
-from camp_bench.tables.sheets import Sheet, comparison_sheets, title_of
+from camp_bench.tables.sheets import Sheet
 
 __all__ = ["FORMATS", "format_of", "render", "render_sheet"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from camp_bench.comparison import Comparison, PairRow, PairTest
+from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
 from camp_bench.tables.sheets import number
 
 __all__ = ["explain"]
@@ -22,20 +22,24 @@ def explain(table: Comparison) -> str:
 
 
 def _what(table: Comparison) -> str:
-    seeds = {len(row.seeds) for row in table.rows}
-    each = "each" if len(table.rows) > 1 else ""
-    if len(seeds) == 1:
-        (count,) = seeds
-        trained = f", {each + ' ' if each else ''}trained with {_count(count, 'seed')}"
+    counts = {len(row.seeds) for row in table.rows}
+    if len(counts) == 1:
+        runs = ("each " if len(table.rows) > 1 else "") + f"in {_runs(table.rows[0])}"
     else:
-        trained = ", trained with " + ", ".join(f"{_count(len(row.seeds), 'seed')} ({row.label})" for row in table.rows)
+        runs = ", ".join(f"{row.label} in {_runs(row)}" for row in table.rows)
     folds = f" in {table.folds} folds whose metrics are averaged" if table.folds > 1 else ""
-    models = f"{_count(len(table.rows), 'model')} ({_listed([row.label for row in table.rows])}){trained}"
+    models = f"{_count(len(table.rows), 'model')} ({_listed([row.label for row in table.rows])}), {runs}"
     size = f"{_count(table.images, 'image')}, {_count(table.captions, 'caption')}"
     return (
         f"We evaluated {models}, on the {table.split} split of {table.dataset} ({size}; protocol {table.protocol}"
-        f"{folds}), ranking all candidates and counting ties by expectation."
+        f"{folds}), with ties counted by expectation."
     )
+
+
+def _runs(row: ScoredRow) -> str:
+    """Return how many runs a row stands for, and that their seeds differ where they all do."""
+    different = " of different seeds" if len(set(row.seeds)) == len(row.seeds) > 1 else ""
+    return f"{_count(len(row.seeds), 'run')}{different}"
 
 
 def _figures(table: Comparison) -> str:

@@ -11,12 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from camp_bench.comparison import Comparison
+from camp_bench.tables.layout import comparison_sheets, title_of
 from camp_bench.tables.prose import explain
-from camp_bench.tables.sheets import Cell, Column, Sheet, comparison_sheets, title_of
+from camp_bench.tables.sheets import Cell, Column, Sheet
 
 __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 
 GAP = 2
+"""Columns of space between two cells, one of them the box's own."""
 LETTERS = dict(zip("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
 
 
@@ -42,6 +44,7 @@ def draw_sheet(console: Console, sheet: Sheet) -> None:
     for table in terminal_tables(sheet, console.width):
         console.print()
         console.print(table)
+    console.print()
     for text in sheet.legend:
         console.print(Text(shown(text), style="dim"))
 
@@ -79,7 +82,7 @@ def raised(letters: Sequence[str]) -> str:
 
 
 def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
     for place in places:
         column = sheet.columns[place]
         folds = not column.right and column.header != ""
