@@ -454,8 +454,10 @@ def explain_invalid(error: msgspec.ValidationError, kind: type[msgspec.Struct]) 
     text, field = found[1], found[2] or ""
     unknown = re.search(r"unknown field `(.+?)`", text, re.DOTALL)
     if unknown:
-        known = kind.__struct_fields__
-        return f"unknown key '{unknown[1]}'{nearest(unknown[1], known)}; known: {', '.join(known)}"
+        stage = re.match(r"stages\[", field)
+        known = (Stage if stage else kind).__struct_fields__
+        where = f"{field}: " if stage else ""
+        return f"{where}unknown key '{unknown[1]}'{nearest(unknown[1], known)}; known: {', '.join(known)}"
     value = re.fullmatch(r"Invalid enum value (.+)", text, re.DOTALL)
     if value and field in kind.__struct_fields__:
         choices = [str(choice) for choice in typing.get_args(typing.get_type_hints(kind)[field])]

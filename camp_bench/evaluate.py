@@ -123,10 +123,17 @@ def evaluate_folds(
     *,
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
+    top: int = TOP,
 ) -> Evaluation:
-    """Evaluate each fold of images with its captions by itself. folds: images of each, together all of the split."""
+    """Evaluate each fold of images with its captions by itself.
+
+    folds: images of each, together all of the split. on_tile, on_scores, top: as in `evaluate_split`; the last only
+    where there is one fold.
+    """
     if len(folds) == 1:
-        return evaluate_split(model, whole.split, whole.token_ids, device, on_tile=on_tile, on_scores=on_scores)
+        return evaluate_split(
+            model, whole.split, whole.token_ids, device, on_tile=on_tile, on_scores=on_scores, top=top
+        )
     parts: list[Evaluation] = []
     captions: list[npt.NDArray[np.int64]] = []
     for fold in folds:

@@ -19,7 +19,7 @@ from camp_bench.shapes import Float
 
 __all__ = ["depends_on_gallery", "gallery_scores"]
 
-IMAGES, CAPTIONS = 6, 10
+IMAGES, CAPTIONS = 3, 6
 """How many are looked at: enough for a dependence to show, few enough to cost nothing."""
 TOLERANCE = 1e-3
 """Of the largest score: float sums depend on the shape of a batch, by far less than this."""

@@ -87,7 +87,7 @@ def require_fit(model: PairModel, name: str, words: Sequence[str], initial: Init
         )
     own = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     given = {key: tuple(value.shape) for key, value in initial.weights.items()}
-    for key in own.keys() & given.keys():
+    for key in sorted(own.keys() & given.keys()):
         if own[key] != given[key]:
             raise ConfigError(
                 f"{who}: {key} has the shape {given[key]}, {name} needs {own[key]}; "

@@ -12,6 +12,7 @@ import torch
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
+from camp_bench.data.judgements import Judgements
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
 from camp_bench.data.word_vectors import WordVectors
 from camp_bench.devices import describe_device
@@ -19,12 +20,14 @@ from camp_bench.environment import collect_environment
 from camp_bench.evaluate import Evaluation
 from camp_bench.metrics import hubness
 from camp_bench.planning import RunPlan
+from camp_bench.ranking import TOP
 from camp_bench.records import (
     CascadeFacts,
     DatasetFacts,
     Environment,
     EvaluationRecord,
     Measurement,
+    RelevanceFacts,
     RunRecord,
     StartedFrom,
     TrainingRecord,
@@ -32,11 +35,13 @@ from camp_bench.records import (
     create_scores,
     file_sha256,
 )
-from camp_bench.tiling import Numbers
+from camp_bench.relevance import grade_correlations, positive_metrics
+from camp_bench.tiling import Numbers, OnScores
 from camp_bench.train import Observer, Trained
 
 __all__ = [
     "OUT_OF_MEMORY",
+    "PairScores",
     "Reporter",
     "ScoreFile",
     "dataset_facts",
@@ -44,7 +49,9 @@ __all__ = [
     "evaluation_record",
     "evaluation_timings",
     "query_arrays",
+    "relevance_facts",
     "timings",
+    "told_of",
     "training_record",
     "vocabulary_facts",
 ]
@@ -82,8 +89,8 @@ def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[
             f"{direction}_b": ranks.b.astype(np.int32),
             f"{direction}_n": ranks.n.astype(np.int32),
             f"{direction}_p": ranks.p.astype(np.int32),
-            f"{direction}_top_ids": ranks.top_ids,
-            f"{direction}_top_scores": ranks.top_scores,
+            f"{direction}_top_ids": ranks.top_ids[:, :TOP],
+            f"{direction}_top_scores": ranks.top_scores[:, :TOP],
         }
     return arrays
 
@@ -117,6 +124,7 @@ def evaluation_record(
     transductive: bool = False,
     scores: str | None = None,
     cascade: CascadeFacts | None = None,
+    relevance: RelevanceFacts | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -143,6 +151,59 @@ def evaluation_record(
         transductive=transductive,
         scores=scores,
         cascade=cascade,
+        relevance=relevance,
+    )
+
+
+class PairScores:
+    """The scores of chosen pairs, gathered as tiles are scored. images, captions: (P,) of the pairs."""
+
+    def __init__(self, images: Numbers, captions: Numbers) -> None:
+        self._images, self._captions = images, captions
+        self.scores = np.full(len(images), np.nan, dtype=np.float32)
+
+    def take(self, images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
+        """Take what is wanted of the scores (I, C) of images (I,), which follow each other, with captions (C,)."""
+        here = np.flatnonzero((self._images >= images[0]) & (self._images <= images[-1]))
+        order = np.argsort(captions)
+        place = np.searchsorted(captions[order], self._captions[here])
+        found = np.minimum(place, len(captions) - 1)
+        there = captions[order][found] == self._captions[here]
+        here, columns = here[there], order[found[there]]
+        self.scores[here] = scores[self._images[here] - images[0], columns]
+
+
+def told_of(*takers: ScoreFile | PairScores | None) -> OnScores | None:
+    """Return who passes scores on to all that want them, None where nobody does."""
+    wanting = [taker for taker in takers if taker is not None]
+    if not wanting:
+        return None
+
+    def tell(images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
+        for taker in wanting:
+            taker.take(images, captions, scores)
+
+    return tell
+
+
+def relevance_facts(
+    judged: Judgements, evaluation: Evaluation, min_grade: float, pairs: npt.NDArray[np.float32]
+) -> RelevanceFacts:
+    """Return the metrics with several positives. pairs: the scores of the graded pairs, (P,)."""
+    metrics: dict[str, float] = {}
+    sides = {"i2t": (evaluation.ranks.i2t, judged.i2t), "t2i": (evaluation.ranks.t2i, judged.t2i)}
+    for direction, (ranks, positives) in sides.items():
+        found = positive_metrics(ranks.top_ids, positives)
+        metrics |= {f"{direction}.{name}": value for name, value in found.items()}
+    return RelevanceFacts(
+        source=judged.source.encode("utf-8", "backslashreplace").decode(),
+        sha256=judged.sha256,
+        min_grade=min_grade,
+        queries={direction: len(positives.queries) for direction, (_, positives) in sides.items()},
+        positives={direction: len(positives.keys) for direction, (_, positives) in sides.items()},
+        metrics=metrics,
+        graded_pairs=len(judged.grades),
+        correlations=grade_correlations(pairs, judged.grades),
     )
 
 

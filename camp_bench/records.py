@@ -47,6 +47,7 @@ __all__ = [
     "EvaluationRecord",
     "ExternalFacts",
     "Measurement",
+    "RelevanceFacts",
     "RunRecord",
     "StartedFrom",
     "TrainingRecord",
@@ -222,6 +223,25 @@ class CascadeFacts(_Strict, frozen=True, kw_only=True):
     full_seconds: float
 
 
+class RelevanceFacts(_Strict, frozen=True, kw_only=True):
+    """Metrics with several positives, by judgements beyond the dataset's own pairs.
+
+    source, sha256: where those are from, and the checksum of a file. min_grade: the mean mark from which a pair is a
+    positive. queries: how many count, positives: how many pairs there are, by direction. metrics: `i2t.mAP@R`,
+    `i2t.R-P`, `i2t.recall@K`, `i2t.hit@K` and the same for t2i, in percent. correlations: of scores with marks, over
+    the `graded_pairs`.
+    """
+
+    source: str
+    sha256: str
+    min_grade: float
+    queries: dict[str, int]
+    positives: dict[str, int]
+    metrics: dict[str, float]
+    graded_pairs: int
+    correlations: dict[str, float]
+
+
 class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     """Metrics of one split under one protocol, with the fingerprints of what was ranked.
 
@@ -253,6 +273,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     memory_budget_bytes: int | None = None
     scores: str | None = None
     cascade: CascadeFacts | None = None
+    relevance: RelevanceFacts | None = None
 
 
 class ExternalFacts(_Strict, frozen=True, kw_only=True):

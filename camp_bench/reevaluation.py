@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_te
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
+from camp_bench.data.judgements import read_judgements
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
@@ -27,8 +29,10 @@ from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.protocols import find_protocol
+from camp_bench.ranking import TOP
 from camp_bench.recording import (
     OUT_OF_MEMORY,
+    PairScores,
     Reporter,
     ScoreFile,
     dataset_facts,
@@ -36,6 +40,8 @@ from camp_bench.recording import (
     evaluation_record,
     evaluation_timings,
     query_arrays,
+    relevance_facts,
+    told_of,
 )
 from camp_bench.records import (
     VOCABULARY_NAME,
@@ -115,6 +121,8 @@ def evaluate_run(
     save_scores: bool = False,
     rerank: int | None = None,
     proposer: Path | None = None,
+    relevance: str | None = None,
+    min_grade: float = 3.0,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
@@ -123,13 +131,15 @@ def evaluate_run(
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
     what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
-    `proposer` proposes, and measure beside it what scoring every pair gives. The record keeps the config of the
-    training; what was evaluated stands in its `dataset` and `evaluations`. Raises CampBenchError for a run, data, split
-    or protocol that can't be used or don't fit each other.
+    `proposer` proposes, and measure beside it what scoring every pair gives. relevance, min_grade: count more positives
+    as well, see `read_judgements`. The record keeps the config of the training; what was evaluated stands in its
+    `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't
+    fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
     _check_cascade(rerank, proposer, protocol)
+    _check_relevance(relevance, min_grade, rerank, protocol)
     place = resolve_device(device)
     environment = environment_of(place)
     if isinstance(run, Path):
@@ -148,6 +158,8 @@ def evaluate_run(
                 f"on size {one.record.dataset.feature_size}; give data of the same features"
             )
     folds = folds_of(of_split, protocol)
+    judged = None if relevance is None else read_judgements(relevance, of_split, min_grade)
+    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     cache = corpus.dataset.cache
     prints = Fingerprints(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
@@ -161,10 +173,13 @@ def evaluate_run(
         scores = ScoreFile(home, of_split) if save_scores else None
         with strict_numerics(place), nondeterminism() as reasons:
             on_tile = lambda done, total: reporter.on_tile(split, done, total)
-            on_scores = None if scores is None else scores.take
+            graded = None if judged is None else PairScores(judged.images, judged.captions)
+            on_scores = told_of(scores, graded)
             facts: CascadeFacts | None = None
             if cheap is None or rerank is None:
-                found = evaluate_folds(run.model.to(place), encoded, folds, place, on_tile=on_tile, on_scores=on_scores)
+                found = evaluate_folds(
+                    run.model.to(place), encoded, folds, place, on_tile=on_tile, on_scores=on_scores, top=top
+                )
             else:
                 cascade = evaluate_cascade(
                     run.model.to(place),
@@ -206,6 +221,9 @@ def evaluate_run(
                     transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
                     scores=None if scores is None else scores.name,
                     cascade=facts,
+                    relevance=None
+                    if judged is None or graded is None
+                    else relevance_facts(judged, found, min_grade, graded.scores),
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
@@ -222,6 +240,15 @@ def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> 
         raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
     if rerank is not None and find_protocol(protocol).folds > 1:
         raise ConfigError(f"rerank: protocol {protocol} ranks in folds; expected one that ranks all at once")
+
+
+def _check_relevance(relevance: str | None, min_grade: float, rerank: int | None, protocol: str) -> None:
+    if not math.isfinite(min_grade):
+        raise ConfigError(f"min_grade: got {min_grade}, expected a finite number")
+    if relevance is not None and rerank is not None:
+        raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
+    if relevance is not None and find_protocol(protocol).folds > 1:
+        raise ConfigError(f"relevance: protocol {protocol} ranks in folds; expected one that ranks all at once")
 
 
 def _fitted(run: FinishedRun, corpus: Corpus, split: str, memory_budget: str | None, *, adapt: bool) -> TokenizedSplit:

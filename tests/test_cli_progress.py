@@ -13,7 +13,7 @@ from rich.console import Console
 
 from camp_bench.cli import progress
 from camp_bench.cli.progress import Pace, make_reporter
-from camp_bench.config import Experiment
+from camp_bench.config import Experiment, Stage
 from camp_bench.planning import plan_runs
 from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog
@@ -124,3 +124,22 @@ def test_collapse_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch, term
     text = " ".join(show(monkeypatch, terminal=terminal, act=collapse).split())
     assert "collapsed: the loss 12.35 is that of a model which scores every pair alike (12.40)" in text
     assert "--warmup-epochs" in text
+
+
+def test_time_left_knows_which_stages_are_validated(clock: Clock) -> None:
+    stages = (Stage(name="one", settings={"epochs": 1}), Stage(name="two", settings={"epochs": 3}))
+    pace = Pace(msgspec.structs.replace(SETTINGS, validate_every=2, stages=stages))
+    clock.now += 10.0
+    pace.step(1, 4, 5, 5, 8)
+    pace.epoch(log(1, dev_seconds=None))
+    assert pace.seconds_left == pytest.approx(3 * 10.0)
+    pace.step(3, 4, 5, 5, 8)
+    pace.epoch(log(2, dev_seconds=None))
+    pace.epoch(log(3, dev_seconds=6.0))
+    assert pace.seconds_left == pytest.approx(10.0 + 6.0), "one more epoch, and the end of the last stage"
+
+
+def test_lines_name_the_stage() -> None:
+    assert "epoch 2/4, loss" in progress._summary(log(2, dev_seconds=None), 4)
+    named = msgspec.structs.replace(log(2, dev_seconds=None), stage="fusion")
+    assert "epoch 2/4 (fusion), loss" in progress._summary(named, 4)

@@ -23,6 +23,7 @@ from camp_bench.config import (
     read_experiment,
     resolve_preset,
     resolve_settings,
+    stage_settings,
     user_path,
 )
 from camp_bench.errors import ConfigError
@@ -217,3 +218,58 @@ def test_amounts_of_memory(text: str, amount: int) -> None:
 def test_other_texts_are_no_amount_of_memory(text: str) -> None:
     with pytest.raises(ConfigError, match=r"memory_budget: got .*512MB"):
         parse_bytes(text)
+
+
+STAGED = resolve_settings(
+    SETTINGS, {"stages": [{"name": "one", "settings": {"epochs": 7, "margin": 0.1}}, {"name": "two"}]}
+)
+
+
+def test_a_stage_sets_some_and_leaves_the_rest_to_the_run() -> None:
+    one, two = stage_settings(STAGED)
+    assert (one.epochs, one.margin, one.batch_size) == (7, 0.1, SETTINGS.batch_size)
+    assert two == SETTINGS
+    assert stage_settings(SETTINGS) == (SETTINGS,)
+
+
+def test_what_a_user_sets_holds_in_the_stages_of_a_preset_but_not_in_those_of_the_user() -> None:
+    one, two = stage_settings(resolve_settings(STAGED, {"epochs": 3}))
+    assert (one.epochs, one.margin, two.epochs) == (3, 0.1, 3)
+    own = {"epochs": 3, "stages": [{"name": "one", "settings": {"epochs": 5}}]}
+    assert [settings.epochs for settings in stage_settings(resolve_settings(STAGED, own))] == [5]
+
+
+def test_command_line_wins_over_the_stages_of_a_file() -> None:
+    text = 'models = ["camp"]\n[[model.camp.stages]]\nname = "one"\nsettings = {epochs = 5, margin = 0.1}\n'
+    changed = override_experiment(parse_experiment(text.encode()), {}, {"epochs": 2})
+    assert changed.model["camp"]["stages"] == [{"name": "one", "settings": {"margin": 0.1}}]
+    assert parse_experiment(dump_experiment(changed).encode()) == changed
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (
+            [{"name": "one", "settings": {"epoch": 1}}],
+            "stages, number 1: a stage can't set 'epoch' (did you mean 'epochs'?)",
+        ),
+        ([{"name": "one"}, {"name": "two", "settings": {"dim": 4}}], "stages, number 2: a stage can't set 'dim'"),
+        ([{"name": "one", "settings": {"epochs": 0}}], "stages, number 1: epochs: got 0, expected 1 or more"),
+        ([{"name": "one"}, {"name": "one"}], "stages: one is given twice"),
+        ([{"name": " "}], "stages, number 1: name: got ' '"),
+        ([{"name": "one", "frozen": ["encoders"]}], "stages[0]: unknown key 'frozen' (did you mean 'freeze'?)"),
+        ([{"settings": {}}], "stages[0]: object missing required field `name`"),
+        ([3], "stages[0]"),
+        ("one", "stages"),
+        ([{"name": "one", "settings": 3}], "stages[0].settings"),
+    ],
+)
+def test_stages_that_make_no_sense_are_refused(stages: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_settings(STAGED, {"stages": stages})
+    assert message in str(caught.value)
+
+
+def test_words_cannot_start_from_two_places() -> None:
+    with pytest.raises(ConfigError, match="word_vectors and init_from: both say what the words start from"):
+        parse_experiment(b'word_vectors = "v.txt"\ninit_from = "results/r"\n')

@@ -16,7 +16,7 @@ from camp_bench.config import Experiment
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import fingerprints
 from camp_bench.data.vocabulary import Vocabulary
-from camp_bench.errors import CampBenchError, DataError, OutputError
+from camp_bench.errors import CampBenchError, ConfigError, DataError, OutputError
 from camp_bench.experiment import run_experiment
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.planning import RunPlan
@@ -205,6 +205,42 @@ def test_results_that_cannot_be_written_are_refused_before_any_work(tmp_path: Pa
     with pytest.raises(OutputError, match="can't be written"):
         list(run_experiment(experiment(tmp_path / "file"), listener))
     assert listener.heard == []
+
+
+def test_model_starts_from_another_run_s_weights(tmp_path: Path) -> None:
+    first, source = one_run(tmp_path / "a", models=("camp:cross_attention_new",))
+    still = SMALL | {"learning_rate": 1e-30, "epochs": 1}
+    folder, record = one_run(tmp_path / "b", models=("camp:gate_fusion_new",), init_from=str(first), settings=still)
+    weights, own = (safetensors.numpy.load_file(home / "weights.safetensors") for home in (first, folder))
+    assert all(np.array_equal(own[name], weights[name]) for name in weights)
+    assert record.training.started_from is not None
+    assert record.training.started_from.run_id == source.run_id
+    assert record.training.started_from.weights_sha256 == source.weights_sha256
+    assert record.training.started_from.tensors == len(weights)
+    assert [log.stage for log in record.training.epochs] == ["fusion", "all"]
+    assert source.training.started_from is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ("vsepp",)}, "is a run of camp; expected one of vsepp or its family"),
+        ({"models": ("camp:cosine",)}, r"camp-toy-s0 \(camp\): it has hidden.bias, which camp:cosine has no place for"),
+        ({"settings": {"dim": 4}}, "expected a run with the same dim and features"),
+        ({"vocab_from": "train"}, "its vocabulary of .* words is not that of this run"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_any_work(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    first, _ = one_run(tmp_path / "a", models=("camp",))
+    settings = SMALL | changes.pop("settings", {})
+    listener = Listener()
+    asked = {"models": ("camp",), **changes, "init_from": str(first), "settings": settings}
+    with pytest.raises(ConfigError, match=message):
+        list(run_experiment(experiment(tmp_path / "b", **asked), listener))
+    assert not any(text.startswith(("step", "tile")) for text in listener.heard)
+    assert list(tmp_path.glob("b/*")) == []
 
 
 @pytest.mark.real

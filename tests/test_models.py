@@ -39,6 +39,11 @@ NAMES = (
     "camp:cosine",
     "camp:triplet",
     "camp:all-negatives",
+    "camp:gate_fusion_new",
+    "camp:gate_fusion-sum",
+    "camp:cross_attention_new",
+    "camp:cross_attention_new:masked",
+    "camp:cross_attention",
     "scan:t2i-lse",
     "scan:i2t-lse",
     "scan:t2i-max-softmax",
@@ -337,7 +342,10 @@ class TestScores:
 
     @pytest.mark.parametrize("hardest", [True, False])
     def test_a_few_steps_take_the_loss_below_what_a_constant_scorer_has(self, name: str, hardest: bool) -> None:
-        model, (features, tokens, lengths) = make_model(name, dim=32, word_dim=8), make_batch(torch.float32)
+        model, (features, tokens, lengths) = (
+            make_model(name, dim=32, word_dim=8, word_spread=1.0),
+            make_batch(torch.float32),
+        )
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
         same = same_image(torch.arange(4))
         plateau = float(model.loss(torch.zeros(4, 4), same, hardest=hardest))

@@ -63,7 +63,7 @@ def test_counts_do_not_depend_on_the_run_or_its_threads() -> None:
 
 def test_speed_ups_are_per_pair_and_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     def take_turns(jobs: dict[str, object], turns: int, *_rest: object) -> dict[str, list[float]]:
-        return {name: [3.0] * turns if name == "plain" else [0.5, 2.0] for name in jobs}
+        return {name: [3.0] * turns if name == "plain" else [0.5, 2.0] for name in jobs}  # seconds
 
     monkeypatch.setattr(measuring, "take_turns", take_turns)
     (found,) = measure_throughput(["vsepp"], SMALL, turns=2).models

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 from examples import SETTINGS, TINY
+from torch import Tensor
 
+from camp_bench.config import Stage
 from camp_bench.data import open_dataset
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.dataset import Split
-from camp_bench.errors import DataError, NumericError
+from camp_bench.errors import ConfigError, DataError, NumericError
 from camp_bench.evaluate import evaluate_split
 from camp_bench.models.base import PairModel, Shape
-from camp_bench.models.registry import build_model, find_variant
+from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.records import EpochLog
 from camp_bench.train import Trained, train
 
@@ -44,11 +47,13 @@ def corpus() -> Corpus:
     return Corpus(open_dataset(TINY), ("train", "dev"))
 
 
-def make_model(corpus: Corpus, name: str = "vsepp", **changes: Any) -> PairModel:
+def make_model(
+    corpus: Corpus, name: str = "vsepp", options: Mapping[str, Any] | None = None, **changes: Any
+) -> PairModel:
     settings = msgspec.structs.replace(SETTINGS, **changes)
     variant = find_variant(name)
     shape = Shape(len(corpus.vocabulary("train+dev", 1)), corpus.splits["train"].feature_size)
-    return build_model(variant, settings, variant.options, shape, 0)
+    return build_model(variant, settings, resolve_options(variant, options or {}), shape, 0)
 
 
 def split_of(corpus: Corpus, name: str) -> TokenizedSplit:
@@ -220,3 +225,99 @@ def test_only_hardest_negatives_and_most_of_an_epoch_make_a_collapse(corpus: Cor
     assert not msgspec.structs.replace(log, negatives="all", on_plateau=1.0).collapsed
     assert not msgspec.structs.replace(log, negatives="hardest", on_plateau=0.5).collapsed
     assert msgspec.structs.replace(log, negatives="hardest", on_plateau=0.95).collapsed
+
+
+STAGES = (
+    Stage(
+        name="attention",
+        model="camp:cross_attention_new:masked",
+        options={"loss": "triplet"},
+        settings={"epochs": 2, "learning_rate": 0.003, "validate_every": 2},
+    ),
+    Stage(name="fusion", freeze=("encoders", "attention"), settings={"epochs": 1, "optimizer": "sgd"}),
+    Stage(name="all", settings={"epochs": 3, "warmup_epochs": 0, "batch_size": 12}),
+)
+
+
+def test_stages_follow_each_other_with_settings_of_their_own(corpus: Corpus) -> None:
+    model = make_model(corpus, "camp:gate_fusion_new", stages=STAGES, warmup_epochs=1, validate_every=2)
+    whole = model.settings
+    trained = fit(model, corpus)
+    logs = trained.epochs
+    assert [(log.epoch, log.stage) for log in logs] == [
+        (1, "attention"),
+        (2, "attention"),
+        (3, "fusion"),
+        (4, "all"),
+        (5, "all"),
+        (6, "all"),
+    ]
+    assert [log.negatives for log in logs] == ["all", "hardest", "all", "hardest", "hardest", "hardest"]
+    assert [log.learning_rate for log in logs] == [0.003, 0.003, 0.01, 0.01, 0.01, 0.01]
+    assert [log.steps for log in logs] == [8, 8, 8, 5, 5, 5]
+    assert trained.steps == sum(log.steps for log in logs)
+    # an earlier stage is validated where its settings say so, the end of the last one always
+    assert [log.dev_rsum is not None for log in logs] == [False, True, False, False, True, True]
+    assert trained.best_epochs[0] in (5, 6)
+    assert trained.dev.metrics["rsum"] == logs[trained.best_epochs[0] - 1].dev_rsum
+    assert model.settings is whole
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_a_stage_starts_from_what_the_one_before_has_learnt(corpus: Corpus) -> None:
+    def learnt(stages: tuple[Stage, ...]) -> dict[str, Tensor]:
+        return fit(make_model(corpus, "camp:gate_fusion_new", stages=stages), corpus).weights
+
+    still = Stage(name="still", settings={"epochs": 1, "learning_rate": 1e-30})
+    after, fresh = learnt((STAGES[0], still)), learnt((still,))
+    first = fit(make_model(corpus, "camp:cross_attention_new:masked"), corpus).weights
+    changed = {name for name in after if float((after[name] - fresh[name]).abs().max()) > 1e-6}
+    assert changed == set(first) & set(after), "all that both models have, and nothing else"
+
+
+def test_a_frozen_part_stays_as_it_is(corpus: Corpus) -> None:
+    model = make_model(corpus, "camp:gate_fusion_new", stages=STAGES[1:2])
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    after = fit(model, corpus).weights
+    same = {name.split(".")[0] for name in before if torch.equal(before[name], after[name])}
+    other = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    attention = {
+        f"{kind}_{side}" for kind in ("key", "query", "second_key", "second_query") for side in ("image", "text")
+    }
+    assert same == {"image_encoder", "caption_encoder"} | attention
+    assert other == {f"{kind}_{side}" for kind in ("fuse", "pool", "heads") for side in ("image", "text")} | {
+        "hidden",
+        "out",
+    }
+
+
+def test_a_stage_that_leaves_nothing_to_learn_is_refused_before_the_first_step(corpus: Corpus) -> None:
+    stages = (Stage(name="first"), Stage(name="idle", freeze=("encoders",)))
+    observer = Quiet()
+    with pytest.raises(ConfigError, match="stage 'idle': freezes encoders, which is all there is to learn"):
+        train(
+            make_model(corpus, stages=stages),
+            split_of(corpus, "train"),
+            split_of(corpus, "dev"),
+            seed=0,
+            device=CPU,
+            precision="fp32",
+            observer=observer,
+        )
+    assert observer.losses == []
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("camp:gate_fusion_new", "cross_entropy"),
+        ("camp:gate_fusion-sum", "cross_entropy"),
+        ("camp:gate_fusion", "cross_entropy"),
+        ("camp:cross_attention_new", "triplet"),
+        ("camp:cross_attention", "triplet"),
+    ],
+)
+def test_training_lowers_the_loss_of_the_released_measures(corpus: Corpus, name: str, loss: str) -> None:
+    changes = {"dim": 32, "word_spread": 1.0, "epochs": 8, "warmup_epochs": 8, "validate_every": 8}
+    trained = fit(make_model(corpus, name, {"loss": loss}, **changes), corpus)
+    assert trained.epochs[-1].loss < 0.9 * trained.epochs[0].loss

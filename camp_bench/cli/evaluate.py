@@ -35,6 +35,11 @@ def evaluate(
     proposer: Annotated[
         Path | None, typer.Option(metavar="RUN", help="The finished run of a cheap model that proposes.")
     ] = None,
+    relevance: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
+    ] = None,
+    min_grade: Annotated[float, typer.Option(metavar="G", help="Mean mark from which a pair is a positive.")] = 3.0,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -47,7 +52,7 @@ def evaluate(
 
     prepare_process()
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line, describe_cascade, print_results
+    from camp_bench.cli.results import command_line, describe_cascade, describe_relevance, print_results
     from camp_bench.reevaluation import evaluate_run
 
     home = run if run.is_dir() else run.parent
@@ -67,9 +72,13 @@ def evaluate(
             save_scores=save_scores,
             rerank=rerank,
             proposer=proposer,
+            relevance=relevance,
+            min_grade=min_grade,
             command=command_line(),
         )
     print_results([finished], split)
+    if (facts := finished[1].evaluation(split).relevance) is not None:
+        typer.echo(describe_relevance(facts))
     if (cascade := finished[1].evaluation(split).cascade) is not None:
         typer.echo(describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]))
     for name, share in finished[1].vocabulary.unknown_share.items():

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from camp_bench.cli.output import NARROWEST
 from camp_bench.comparison import group_results, run_seconds
-from camp_bench.records import CascadeFacts, RunRecord
+from camp_bench.records import CascadeFacts, RelevanceFacts, RunRecord
 from camp_bench.tables import format_duration, results_table, results_title
 
-__all__ = ["command_line", "describe_cascade", "print_results"]
+__all__ = ["command_line", "describe_cascade", "describe_relevance", "print_results"]
 
 
 def command_line() -> list[str]:
@@ -45,3 +45,18 @@ def describe_cascade(cascade: CascadeFacts, rsum: float) -> str:
         f"{cascade.seconds:.1f} s instead of {cascade.full_seconds:.1f} s\n"
         f"  lost {full - rsum:.1f} of rsum: {rsum:.1f} instead of {full:.1f}"
     )
+
+
+def describe_relevance(facts: RelevanceFacts) -> str:
+    """Return the metrics with several positives, one line a direction, and how scores follow the marks."""
+    grade = "" if facts.source in ("data", "eccv", "cxc") else f", mean mark {facts.min_grade:g} or more"
+    lines = [f"relevance: {facts.source}{grade}"]
+    for way in ("i2t", "t2i"):
+        shown = {name.partition(".")[2]: value for name, value in facts.metrics.items() if name.startswith(way)}
+        told = "  ".join(f"{name} {value:.1f}" for name, value in shown.items())
+        lines.append(f"  {way}: {facts.queries[way]:,} queries, {facts.positives[way]:,} positives")
+        lines.append(f"       {told}")
+    if facts.correlations:
+        tau, rho = facts.correlations["kendall_tau"], facts.correlations["spearman_rho"]
+        lines.append(f"  scores of {facts.graded_pairs:,} judged pairs and their marks: tau-b {tau:.3f}, rho {rho:.3f}")
+    return "\n".join(lines)

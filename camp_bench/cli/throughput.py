@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,24 +107,15 @@ def _status() -> Iterator[Callable[[str], None]]:
 
 def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
     """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
-    from rich.console import Console
-
     from camp_bench import throughput_tables
-    from camp_bench.cli.output import NARROWEST
-    from camp_bench.throughput_records import encode_throughput, write_output
+    from camp_bench.cli.output import show, write_text
+    from camp_bench.throughput_records import encode_throughput
 
-    text = io.StringIO()
     if output_format == "json":
         for warning in throughput_tables.spread_warnings(report):
             typer.echo(warning, err=True)
-        text.write(encode_throughput(report).decode())
+        write_text(encode_throughput(report).decode(), output)
     elif output_format == "markdown":
-        text.write(throughput_tables.throughput_markdown(report))
+        write_text(throughput_tables.throughput_markdown(report), output)
     else:
-        console = Console(highlight=False, file=None if output is None else text)
-        console.width = max(console.width, NARROWEST)
-        throughput_tables.print_throughput(report, console)
-    if output is not None:
-        write_output(output, text.getvalue().encode())
-    else:
-        typer.echo(text.getvalue(), nl=False)
+        show(partial(throughput_tables.print_throughput, report), output)

@@ -1,0 +1,183 @@
+"""What is true beyond a dataset's own pairs: people's marks, from a file, the data itself, or for COCO a package.
+
+A file has tab-separated lines: image row, caption row, and one or more marks, of which the mean counts; rows are
+numbered from 0 in the order of the split, and a first line of words is a heading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from camp_bench.data.dataset import Split
+from camp_bench.errors import DataError
+from camp_bench.relevance import Positives, make_positives
+
+__all__ = ["ECCV_SETS", "OF_DATA", "Judgements", "read_judgements"]
+
+OF_DATA = "data"
+"""Stands for what the dataset itself knows, as the toy data does."""
+ECCV_SETS = {"eccv": "ECCV Caption", "cxc": "CxC"}
+"""Sets of the package `eccv_caption`: extended truth of COCO's 5,000 test images."""
+COCO_IMAGES, COCO_CAPTIONS = 5000, 25000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgements:
+    """Positives of both directions, with the graded pairs that they come from.
+
+    source, sha256: where they are from; the checksum is empty for what isn't a file. images, captions, grades: (P,)
+    graded pairs, empty where there are no marks.
+    """
+
+    source: str
+    sha256: str
+    i2t: Positives
+    t2i: Positives
+    images: npt.NDArray[np.int64]
+    captions: npt.NDArray[np.int64]
+    grades: npt.NDArray[np.float64]
+
+
+def read_judgements(source: str, split: Split, min_grade: float) -> Judgements:
+    """Return what is true in a split: its own pairs, and those with a mean mark of `min_grade` or more.
+
+    source: a file, `data`, `eccv` or `cxc`; the last two take the package's pairs and queries as they are. Raises
+    DataError for a source that isn't there, doesn't fit the split or can't be read, naming the line.
+    """
+    if source in ECCV_SETS:
+        return _of_package(source, split)
+    if source == OF_DATA:
+        if split.also_true is None:
+            raise DataError(
+                f"relevance: the split '{split.name}' knows of no other pairs than its own; give a file of judgements"
+            )
+        images, captions = split.also_true.T
+        grades, sha256 = np.full(len(images), np.inf), ""
+    else:
+        images, captions, grades, sha256 = _read_file(Path(source), split)
+    good = grades >= min_grade
+    all_images = np.concatenate((split.image_of, images[good]))
+    all_captions = np.concatenate((np.arange(split.n_captions), captions[good]))
+    marked = np.isfinite(grades)
+    return Judgements(
+        source=source,
+        sha256=sha256,
+        i2t=make_positives(all_images, all_captions, split.n_captions, np.arange(split.n_images)),
+        t2i=make_positives(all_captions, all_images, split.n_images, np.arange(split.n_captions)),
+        images=images[marked],
+        captions=captions[marked],
+        grades=grades[marked],
+    )
+
+
+def _read_file(
+    file: Path, split: Split
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], str]:
+    try:
+        content = file.read_bytes()
+        lines = content.decode().splitlines()
+    except OSError as error:
+        raise DataError(f"{file}: can't be read ({error.strerror}); expected judgements, or {_words()}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not UTF-8; expected tab-separated numbers") from None
+    rows: dict[tuple[int, int], float] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        pair, grade = _read_line(line.split("\t"), f"{file}, line {number}", split, heading=number == 1)
+        if pair is None:
+            continue
+        if pair in rows:
+            raise DataError(f"{file}, line {number}: image {pair[0]} and caption {pair[1]} have marks already")
+        rows[pair] = grade
+    if not rows:
+        raise DataError(f"{file}: no judgements; expected lines of image row, caption row and marks, tab-separated")
+    pairs = np.array(list(rows), dtype=np.int64)
+    return pairs[:, 0], pairs[:, 1], np.array(list(rows.values())), hashlib.sha256(content).hexdigest()
+
+
+def _read_line(
+    fields: Sequence[str], where: str, split: Split, *, heading: bool
+) -> tuple[tuple[int, int] | None, float]:
+    try:
+        image, caption = int(fields[0]), int(fields[1])
+        marks = [float(field) for field in fields[2:]]
+    except (ValueError, IndexError):
+        if heading and len(fields) > 2 and not any(field.strip().lstrip("-").isdigit() for field in fields):
+            return None, 0.0
+        raise DataError(f"{where}: got {fields!r:.80}; expected image row, caption row and marks as numbers") from None
+    if not marks or not np.isfinite(marks).all():
+        raise DataError(f"{where}: got marks {marks}; expected one finite number or more")
+    for what, value, count in (("image", image, split.n_images), ("caption", caption, split.n_captions)):
+        if not 0 <= value < count:
+            raise DataError(f"{where}: {what} row {value}; expected 0 to {count - 1}, as {split.name} has {count}")
+    return (image, caption), float(np.mean(marks))
+
+
+def _of_package(name: str, split: Split) -> Judgements:
+    """Return the package's pairs in the rows of COCO's 5,000 test images, whose order the package knows as well."""
+    if (split.n_images, split.n_captions) != (COCO_IMAGES, COCO_CAPTIONS):
+        raise DataError(
+            f"relevance: {ECCV_SETS[name]} is about COCO's 5,000 test images with 25,000 captions; '{split.name}' has "
+            f"{split.n_images:,} and {split.n_captions:,}"
+        )
+    found = importlib.util.find_spec("eccv_caption")  # found, not imported: only its files are wanted
+    if found is None or not found.submodule_search_locations:
+        raise DataError(f"relevance: '{name}' needs the package eccv_caption; pip install 'camp-bench[eccv]'")
+    folder = Path(found.submodule_search_locations[0]) / "data"
+    row_of = {int(caption): row for row, caption in enumerate(np.load(folder / "coco_test_ids.npy"))}
+    own = _read_json(folder / "original_caption_to_image.json")
+    image_row = {own[caption][0]: int(split.image_of[row]) for caption, row in row_of.items()}
+    _require_order(image_row, split)
+    i2t = _pairs(_read_json(folder / f"{name}_image_to_caption.json"), image_row, row_of)
+    t2i = _pairs(_read_json(folder / f"{name}_caption_to_image.json"), row_of, image_row)
+    none = np.empty(0, dtype=np.int64)
+    return Judgements(
+        source=name,
+        sha256="",
+        i2t=make_positives(*i2t, split.n_captions),
+        t2i=make_positives(*t2i, split.n_images),
+        images=none,
+        captions=none,
+        grades=np.empty(0),
+    )
+
+
+def _require_order(image_row: Mapping[int, int], split: Split) -> None:
+    """Raise DataError where the split's own ids say that its images are others, or in another order."""
+    if len(image_row) != COCO_IMAGES:
+        raise DataError("relevance: captions of one COCO image belong to several rows; expected COCO's own order")
+    for image, row in image_row.items():
+        digits = split.image_ids[row].rpartition("_")[2].removesuffix(".jpg")
+        if len(digits) == 12 and digits.isdigit() and int(digits) != image:
+            raise DataError(
+                f"relevance: row {row} is {split.image_ids[row]}, and image {image} in the order of COCO's 5,000 test "
+                "images; expected that order"
+            )
+
+
+def _read_json(file: Path) -> dict[int, list[int]]:
+    return {int(key): [int(item) for item in items] for key, items in json.loads(file.read_text()).items()}
+
+
+def _pairs(
+    relevant: Mapping[int, Sequence[int]], query_row: Mapping[int, int], found_row: Mapping[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the pairs in rows, without the two captions of ECCV Caption that are not among the 25,000."""
+    pairs = [
+        (query_row[query], found_row[item]) for query, items in relevant.items() for item in items if item in found_row
+    ]
+    queries, found = np.array(pairs, dtype=np.int64).T
+    return queries, found
+
+
+def _words() -> str:
+    return f"'{OF_DATA}', " + " or ".join(f"'{name}'" for name in ECCV_SETS)
