@@ -89,6 +89,9 @@ def test_another_plan_is_refused_unless_restarted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"source was 'a', now it is 'b'.*--restart"):
         Staging(tmp_path / "made", {"source": "b"})
     assert (home / "data" / "train_ims.npy").exists()
+    (home / "plan.json").write_text("[1]")
+    with pytest.raises(DataError, match=r"source was None, now it is 'a'.*--restart"):
+        Staging(tmp_path / "made", PLAN)
     with Staging(tmp_path / "made", {"source": "b"}, restart=True) as staging:
         assert staging.add_features(SHAPES, "float32", quiet) == 0
 
