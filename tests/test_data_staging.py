@@ -115,6 +115,20 @@ def test_rows_never_written_are_left_out(tmp_path: Path) -> None:
     assert np.array_equal(kept, np.concatenate([rows(1, 1), rows(3, 1)]))
 
 
+def test_a_folder_replaced_under_its_maker_is_not_taken(tmp_path: Path) -> None:
+    with Staging(tmp_path / "made", PLAN) as first:
+        first.add_features({"dev": (1, 2, 3)}, "float32", quiet)
+        first.write("dev", 0, rows(0, 1))
+        shutil.rmtree(first.home)
+        with Staging(tmp_path / "made", PLAN) as second:
+            second.add_features({"dev": (1, 2, 3)}, "float32", quiet)
+            with pytest.raises(OutputError, match="was removed or replaced meanwhile"):
+                first.finish({})
+            second.write("dev", 0, rows(5, 1))
+            second.finish({})
+    assert np.array_equal(np.load(tmp_path / "made" / "dev_ims.npy"), rows(5, 1))
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     with Staging(tmp_path / "made", PLAN) as staging:  # an empty folder is no loss

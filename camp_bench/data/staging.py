@@ -121,9 +121,12 @@ class Staging:
         """
         data = self.home / "data"
         for split, file in self._files.items():
+            path = data / f"{split}_ims.npy"
+            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.stream.fileno()))):
+                raise OutputError(f"{self.home}: was removed or replaced meanwhile; do the same again")
             file.stream.close()
             if not file.done.all():
-                _copy_rows(data / f"{split}_ims.npy", file)
+                _copy_rows(path, file)
         made = {"camp_bench": metadata.version("camp-bench"), "made_from": self._plan, **(facts or {})}
         for name, text in {**texts, SOURCE_NAME: json.dumps(made, indent=2) + "\n"}.items():
             (data / name).write_text(text, encoding="utf-8", newline="\n")
