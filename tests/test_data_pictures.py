@@ -96,6 +96,10 @@ def test_missing_pictures_are_told_at_once(pictures: Path, tmp_path: Path) -> No
         run(pictures, tmp_path / "made", extractor="none:none")
     assert run(pictures, tmp_path / "made", skip_bad=True).shapes["train"] == (2, 2, 3)
     for file in pictures.rglob("*.png"):
+        file.write_text("broken")
+    with pytest.raises(DataError, match="5 of the pictures can't be used"):
+        run(pictures, tmp_path / "other", skip_bad=True)
+    for file in pictures.rglob("*.png"):
         file.unlink()
     with pytest.raises(DataError, match="has none of the 5 pictures"):
         run(pictures, tmp_path / "other", skip_bad=True)

@@ -89,6 +89,9 @@ def test_another_plan_is_refused_unless_restarted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"source was 'a', now it is 'b'.*--restart"):
         Staging(tmp_path / "made", {"source": "b"})
     assert (home / "data" / "train_ims.npy").exists()
+    (home / "plan.json").write_text("[1]")
+    with pytest.raises(DataError, match=r"source was None, now it is 'a'.*--restart"):
+        Staging(tmp_path / "made", PLAN)
     with Staging(tmp_path / "made", {"source": "b"}, restart=True) as staging:
         assert staging.add_features(SHAPES, "float32", quiet) == 0
 
@@ -110,6 +113,20 @@ def test_rows_never_written_are_left_out(tmp_path: Path) -> None:
     kept = np.load(tmp_path / "made" / "train_ims.npy")
     assert kept.dtype == np.float16
     assert np.array_equal(kept, np.concatenate([rows(1, 1), rows(3, 1)]))
+
+
+def test_a_folder_replaced_under_its_maker_is_not_taken(tmp_path: Path) -> None:
+    with Staging(tmp_path / "made", PLAN) as first:
+        first.add_features({"dev": (1, 2, 3)}, "float32", quiet)
+        first.write("dev", 0, rows(0, 1))
+        shutil.rmtree(first.home)
+        with Staging(tmp_path / "made", PLAN) as second:
+            second.add_features({"dev": (1, 2, 3)}, "float32", quiet)
+            with pytest.raises(OutputError, match="was removed or replaced meanwhile"):
+                first.finish({})
+            second.write("dev", 0, rows(5, 1))
+            second.finish({})
+    assert np.array_equal(np.load(tmp_path / "made" / "dev_ims.npy"), rows(5, 1))
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def test_nothing_is_wrong(folder: Path) -> None:
     assert problems(folder) == []
 
 
+def test_numbers_of_images_are_no_ids(folder: Path) -> None:
+    for split in IMAGES:
+        (folder / f"{split}_ids.txt").write_text("".join(f"{n}\n" for n in range(IMAGES[split])))
+    assert problems(folder) == []
+
+
 def put(name: str, text: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(text)
 

@@ -70,7 +70,7 @@ def import_bottom_up(
         raise ConfigError(f"--boxes: got {boxes}; expected 1 or more")
     if repeat_boxes and boxes is None:
         raise ConfigError("--repeat-boxes: fills up to --boxes, which isn't given; expected both")
-    plan = {file.name: file_identity(file) for file in files} | dict(captions_plan)
+    plan = {str(file): file_identity(file) for file in files} | dict(captions_plan)
     place = {image.key: (split, row) for split, members in images.items() for row, image in enumerate(members)}
     rows = _find_rows(files, place, progress)
     _require_all(images, rows, files)

@@ -79,7 +79,7 @@ def read_captions_by_split(
     """
     files = parse_caption_files(captions)
     images = group_by_split(read_caption_files(files), splits, max_captions)
-    plan = {f"captions {split or ''}".strip() + f" {file.name}": file_identity(file) for split, file in files}
+    plan = {f"captions {split or ''}".strip() + f" {file}": file_identity(file) for split, file in files}
     return plan | {"splits": ",".join(images), "max_captions": str(max_captions)}, images
 
 

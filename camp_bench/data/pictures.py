@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -91,7 +92,7 @@ def extract_folder(
     require_new(dest)
     if importlib.util.find_spec("PIL") is None:
         raise ConfigError("pictures: Pillow isn't installed; install it with: pip install 'camp-bench[effnet]'")
-    workers = workers if workers is not None else len(os.sched_getaffinity(0))
+    workers = _cores() if workers is None else workers
     if workers < 1:
         raise ConfigError(f"--workers: got {workers}; expected 1 or more")
     target = _find_extractor(extractor)
@@ -105,7 +106,7 @@ def extract_folder(
     with Staging(dest, plan, restart=restart) as staging, _pool(target, workers) as pool:
         run = _Run(staging, images, dtype, workers, progress)
         bad = run.extract(pool, tasks) + missing
-        if bad and not skip_bad:
+        if bad and not (skip_bad and run.shape[0]):
             raise DataError(f"{pictures}: {_told(bad)}; expected pictures that can be decoded; {REMEDY}")
         kept = {
             split: [image for image, done in zip(members, staging.done(split), strict=True) if done]
@@ -172,6 +173,11 @@ class _Run:
         if not self._staging.done(split)[row]:
             self._staging.write(split, row, finite_as(self._dtype, features[np.newaxis], f"features of {name}", 0))
             self.made += 1
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _find_extractor(name: str) -> str:
@@ -253,6 +259,7 @@ def _load(target: str) -> None:
     """Make this process's extractor. An exception here would only break the pool, so its text is kept instead."""
     global _extractor
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one ends the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.path.append(str(Path.cwd()))  # where people keep a module of their own
     module, _, attribute = target.partition(":")
     try:
@@ -262,6 +269,14 @@ def _load(target: str) -> None:
         _extractor = made()
     except Exception as error:  # noqa: BLE001 (whatever an extractor of somebody else raises)
         _extractor = str(error) if isinstance(error, CampBenchError) else f"{type(error).__name__}: {error}"
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone: killed, it can't end the others."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only a process of the pool runs this
+    parent.join()
+    os._exit(1)
 
 
 def _extract(task: _Task) -> _Result:

@@ -78,8 +78,9 @@ class Staging:
         for file in self._files.values():
             file.stream.close()
         self._journal.close()
-        if self.home.exists() and not (self.home / JOURNAL).stat().st_size:
-            shutil.rmtree(self.home, ignore_errors=True)  # there is nothing to go on from
+        with contextlib.suppress(FileNotFoundError):  # as after `finish`
+            if not (self.home / JOURNAL).stat().st_size:
+                shutil.rmtree(self.home, ignore_errors=True)  # there is nothing to go on from
         os.close(self._lock)
 
     def add_features(self, shapes: Mapping[str, tuple[int, int, int]], dtype: npt.DTypeLike, progress: Progress) -> int:
@@ -120,24 +121,27 @@ class Staging:
         """
         data = self.home / "data"
         for split, file in self._files.items():
+            path = data / f"{split}_ims.npy"
+            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(file.stream.fileno()))):
+                raise OutputError(f"{self.home}: was removed or replaced meanwhile; do the same again")
             file.stream.close()
             if not file.done.all():
-                _copy_rows(data / f"{split}_ims.npy", file)
+                _copy_rows(path, file)
         made = {"camp_bench": metadata.version("camp-bench"), "made_from": self._plan, **(facts or {})}
         for name, text in {**texts, SOURCE_NAME: json.dumps(made, indent=2) + "\n"}.items():
             (data / name).write_text(text, encoding="utf-8", newline="\n")
         for entry in data.iterdir():
             _flush_to_disk(entry)
         require_new(self.dest)
-        data.rename(self.dest)
+        data.rename(self.dest.resolve())
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _check_plan(self) -> None:
         """Keep the blocks of an earlier attempt if it had the same plan; begin anew where it left none."""
         file = self.home / PLAN
         before: dict[str, str] = {}
-        with contextlib.suppress(OSError, ValueError):
-            before = json.loads(file.read_text(encoding="utf-8"))
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            before = dict(json.loads(file.read_text(encoding="utf-8")))
         if before == self._plan:
             return
         if self._blocks:

@@ -128,7 +128,9 @@ def _check_texts(folder: Path, found: _Found) -> Iterator[Problem]:
         lines = yield from _lines(folder / ids)
         grouped = not (folder / index).exists()
         yield from _listed(ids, "lines", find_id_faults(lines, rows // every, grouped=grouped))
-        found.ids = lines[:: ids_an_image(lines, rows // every, grouped=grouped)]
+        images = lines[:: ids_an_image(lines, rows // every, grouped=grouped)]
+        if images != [str(row) for row in range(len(images))]:  # which only numbers the images
+            found.ids = images
 
 
 def _check_captions(caps: str, captions: Sequence[str]) -> Iterator[Problem]:
