@@ -17,6 +17,7 @@ from camp_bench.config import Settings
 from camp_bench.devices import autocast
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
+from camp_bench.scoring import scan
 from camp_bench.scoring.common import l2norm, norm_from_square, unit, word_mask
 from camp_bench.scoring.plain import camp_plain, normalize_affinity, scan_plain
 
@@ -302,6 +303,52 @@ class TestScan:
         images, captions = draw(n_images, regions, dim, seed=3), draw_captions(lengths, dim, seed=4)
         found = fast(model, images, captions, lengths)
         torch.testing.assert_close(found, model.score_plain(images, captions, lengths), rtol=1e-9, atol=1e-9)
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.data())
+    def test_fast_form_agrees_in_float32_in_many_pieces(self, data: st.DataObject) -> None:
+        """Unit vectors, as the encoders give, some of them zero; tiles of several packs and bands, or of one number."""
+        sizes = st.integers(1, 40)
+        n_images, regions, dim = data.draw(sizes), data.draw(sizes), data.draw(sizes)
+        lengths = torch.tensor(data.draw(st.lists(sizes, min_size=1, max_size=30)))
+        direction, pooling, norm = data.draw(st.sampled_from(SCAN_FORMS))
+        images, captions = draw(n_images, regions, dim, seed=3), draw_captions(lengths, dim, seed=4)
+        images[0, 0] = captions[0, 0] = 0
+        images[-1] *= data.draw(st.sampled_from([0, 1]))
+        images, captions = l2norm(images).float(), l2norm(captions).float()
+        model = scan_model(direction, pooling, norm, dim=dim).float()
+        exact = model.score_plain(images.double(), captions.double(), lengths)
+        before = scan.ENTRIES
+        try:
+            scan.ENTRIES = data.draw(st.sampled_from([before, 3000]))
+            found = fast(model, images, captions, lengths)
+        finally:
+            scan.ENTRIES = before
+        scale = lengths.max() if pooling == "sum" and direction == "t2i" else regions if pooling == "sum" else 1
+        torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5 * float(scale))
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_great_lambdas_neither_overflow_nor_vanish(self, direction: str) -> None:
+        lengths = torch.tensor([5, 2, 7, 1])
+        images, captions = l2norm(draw(3, 4, 6)).float(), l2norm(draw_captions(lengths, 6)).float()
+        model = scan_model(direction, "lse", "clipped_l2norm", lambda_attention=300.0, lambda_pooling=500.0).float()
+        exact = model.score_plain(images.double(), captions.double(), lengths)
+        torch.testing.assert_close(fast(model, images, captions, lengths).double(), exact, rtol=0, atol=1e-4)
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_the_number_of_threads_changes_no_bit(self, direction: str) -> None:
+        lengths = torch.arange(60) % 17 + 3
+        images, captions = l2norm(draw(40, 36, 64)).float(), l2norm(draw_captions(lengths, 64)).float()
+        model = scan_model(direction, "lse", "clipped_l2norm", dim=64).float()
+        before, found = torch.get_num_threads(), []
+        try:
+            for threads in (1, 2, 3):
+                torch.set_num_threads(threads)
+                found.append(fast(model, images, captions, lengths))
+        finally:
+            torch.set_num_threads(before)
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])
 
     @pytest.mark.parametrize(("direction", "pooling", "norm"), SCAN_FORMS)
     def test_padding_does_not_change_a_score(self, direction: str, pooling: str, norm: str) -> None:

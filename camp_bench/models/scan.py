@@ -165,7 +165,11 @@ def _part(prepared: Prepared, place: int) -> Prepared:
     return {name.removeprefix(start): value for name, value in prepared.items() if name.startswith(start)}
 
 
-PAPER_COCO = msgspec.structs.replace(presets.PAPER, epochs=20, learning_rate=5e-4, decay_epochs=(10,))
+TILE = {"tile_images": 100, "tile_captions": 500}
+"""Enough captions that little room is lost between them, and enough images to share what is done once a caption."""
+QUICK = msgspec.structs.replace(presets.QUICK, **TILE)
+PAPER = msgspec.structs.replace(presets.PAPER, **TILE)
+PAPER_COCO = msgspec.structs.replace(PAPER, epochs=20, learning_rate=5e-4, decay_epochs=(10,))
 
 LAMBDAS = {
     ("t2i", "lse"): (9.0, 6.0),
@@ -186,7 +190,7 @@ def _variant(direction: str, pooling: str, norm: str) -> Variant:
         name=f"scan:{direction}-{pooling}" + ("" if norm == DEFAULT_NORM else f"-{norm}"),
         model=Scan,
         options=options,
-        settings={"quick": presets.QUICK, "paper-f30k": presets.PAPER, "paper-coco": PAPER_COCO},
+        settings={"quick": QUICK, "paper-f30k": PAPER, "paper-coco": PAPER_COCO},
         preset_options={"paper-coco": {"lambda_pooling": 20.0}} if (direction, pooling) == ("i2t", "lse") else {},
         source="SCAN, ECCV 2018, tables 1-2" if published else "SCAN's released program",
         summary=f"{who}, {pooling} pooling" + ("" if norm == DEFAULT_NORM else f", {norm}"),

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from camp_bench.scoring.common import row_cosine, word_mask
 from camp_bench.scoring.plain import WHOLE, CampForm
+from camp_bench.scoring.product import product, product_relu
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.shapes import Bool, Float, Int
 from camp_bench.workers import spread
@@ -83,7 +84,7 @@ def _score(
     text = _fuse(words, to_words, _own_logits(words, weights, "text", form), mask, weights, "text", form)
     if form.score == "cosine":
         return row_cosine(image, text)
-    hidden = torch.addmm(weights["hidden_bias"], image + text, weights["hidden"]).relu_()
+    hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
     return hidden @ weights["out"] + weights["out_bias"]
 
 
@@ -105,8 +106,8 @@ def _attend(
     pairs, regions, dim = images.shape
     scaled = word_keys * word_keys.shape[2] ** -0.5
     if mask is None:
-        table = (scaled[0] @ image_keys.reshape(pairs * regions, -1).T).view(-1, pairs, regions)
-        to_regions = (table.softmax(0).flatten(1).T @ words[0]).view(pairs, regions, dim)
+        table = product(scaled[0], image_keys.flatten(0, 1)).view(-1, pairs, regions)
+        to_regions = product(table.softmax(0).flatten(1).T, words[0].T).view(pairs, regions, dim)
         return to_regions, table.softmax(2).transpose(0, 1) @ images
     table = scaled @ image_keys.transpose(1, 2)
     real = table.masked_fill(~mask[:, :, None], -torch.inf)
@@ -125,7 +126,7 @@ def _fuse(
     """Gate, fuse, transform, add the residual and pool."""
     pairs, places, dim = message.shape
     mixed = _mix(own, message, form)
-    fused = torch.addmm(weights[f"fuse_{side}_bias"], mixed.flatten(0, 1), weights[f"fuse_{side}"]).relu_()
+    fused = product_relu(mixed.flatten(0, 1), weights[f"fuse_{side}"].T, weights[f"fuse_{side}_bias"])
     if form.pooling == "attention":
         logits = (fused @ weights[f"attend_{side}"]).view(pairs, places)
         logits = (logits if own_logits is None else logits + own_logits) * dim**-0.5

@@ -1,4 +1,4 @@
-"""Captions laid one behind the other: blocks of a fixed width that hold whole captions, with little room left over."""
+"""Captions laid one behind the other: blocks of one width that hold whole captions, with little room left over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from torch import Tensor
 from camp_bench.shapes import Int
 
 __all__ = ["Pack", "pack_captions"]
+
+STEP = 32
+"""A multiple of this is what matrix kernels like for a number of columns: 384 take less time than 380."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +32,7 @@ class Pack:
 
 
 def pack_captions(lengths: Sequence[int], width: int, blocks: int) -> list[Pack]:
-    """Fill blocks of `width` places, and put `blocks` of them together; a block alone ends with its words.
+    """Fill blocks of `width` places, and put `blocks` of them together; a block alone need not be filled up.
 
     The longest captions come first, each into the fullest block with room for it. None is longer than `width`.
     """
@@ -56,7 +59,8 @@ def _pack(filled: Sequence[Sequence[int]], lengths: Sequence[int], width: int) -
             owner += [place] * lengths[caption]
             position += range(lengths[caption])
         first += len(block)
-        if len(filled) > 1 and (room := number * width - len(owner)):
+        end = number * width if len(filled) > 1 else -(-len(owner) // STEP) * STEP
+        if room := end - len(owner):
             owner += [len(captions)] * room
             position += [0] * room
             blank = True

@@ -32,9 +32,9 @@ CANCELLATION = 1e-3
 """Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
 BOUNDED = 30.0
 """Up to this lambda, exponentials of normalised affinities need no shift: squared and summed they fit into float32."""
-WORDS, BLOCK = 400, 48
+WORDS, BLOCK = 384, 48
 """Words of a piece, and of a block of captions whose Gram tables are multiplied as one."""
-ENTRIES = 16 * 36 * WORDS
+ENTRIES = 32 * 36 * WORDS
 """Numbers in the affinity table of a piece. These sizes are fixed, since float sums depend on them."""
 PAIRS = 64
 """How many pairs whose contexts cancel are scored at a time."""
@@ -72,9 +72,15 @@ def scan_tile(
     """
     known = lengths.tolist()
     width = max(WORDS if form.direction == "t2i" else BLOCK, *known)
-    packs = [_Words(pack, captions, context_gram, form) for pack in pack_captions(known, width, max(1, WORDS // width))]
-    height = max(1, ENTRIES // (images.shape[1] * max(len(words.vectors) for words in packs)))
-    bands = [slice(start, start + height) for start in range(0, len(images), height)]
+
+    def lay(pack: Pack) -> _Words:
+        return _Words(pack, captions, context_gram, form)
+
+    packs = list(spread(lay, pack_captions(known, width, max(1, WORDS // width)), images.device))
+    most = max(1, ENTRIES // (images.shape[1] * max(len(words.vectors) for words in packs)))
+    number = -(-len(images) // most)
+    edges = [len(images) * band // number for band in range(number + 1)]
+    bands = [slice(start, end) for start, end in itertools.pairwise(edges)]
 
     def score(job: tuple[slice, _Words]) -> tuple[Tensor, Tensor]:
         rows, words = job
@@ -147,15 +153,13 @@ class _Words:
         owner = pack.owner.to(captions.device)
         self.columns, self.captions = columns, pack.captions.to(captions.device)
         self.axis = PackedAxis(owner, columns + pack.blank, _wide(captions[:0]).dtype)
-        self.vectors = captions.flatten(0, 1)[place]
-        if pack.blank:
-            self.vectors = self.vectors.masked_fill((owner == columns)[:, None], 0)
+        self.vectors = captions.flatten(0, 1).index_select(0, place)
         if form.direction == "t2i":
             self.norms = torch.linalg.vector_norm(_wide(self.vectors), dim=1)
             return
         row, own = place.view(pack.blocks, -1), owner.view(pack.blocks, -1)
         position = pack.position.to(captions.device).view(pack.blocks, 1, -1)
-        same = (own[:, :, None] == own[:, None]) & (own < columns)[:, None]
+        same = own[:, :, None] == own[:, None]
         self.grams = context_gram.flatten()[row[:, :, None] * longest + position] * same
         self.longest = functional.pad(_longest(context_gram)[self.captions, 0, 0], (0, int(pack.blank)))
 
@@ -215,13 +219,13 @@ def _similarity(
     """
     weights = _attention(table, query, context, form)
     total = context.sum(weights)
-    square = context.sum(weights * mix(weights))
+    square = context.sum(_times(mix(weights), weights))
     with torch.no_grad():
         cancelled = square < CANCELLATION * longest * total * total
     if exact is not None and bool(cancelled.any()):
         square = torch.where(cancelled, exact(weights), square)
     norms = query_norms * norm_from_square(square)
-    relevance = context.sum(weights * table) / torch.maximum(norms, EPSILON * total)
+    relevance = context.sum(_times(weights, table)) / torch.maximum(norms, EPSILON * total)
     return _pool(relevance, query, form)[:, 0], (query.sum(cancelled.to(table.dtype)) > 0)[:, 0]
 
 
@@ -231,7 +235,7 @@ def _attention(table: Float[Tensor, "G R W"], query: Axis, context: Axis, form: 
     clipped = functional.leaky_relu(table, 0.1) if norm.startswith("clipped") else table
     if norm == "softmax":
         powers = query.hide(table - query.spread(query.amax(table.detach()))).exp()
-        logits = powers * query.spread(sharpness / query.sum(powers))
+        logits = _times(powers, query.spread(sharpness / query.sum(powers)))
     elif norm.endswith("l2norm"):
         length = norm_from_square(query.sum(clipped * clipped))
         logits = clipped * query.spread(sharpness / (length + EPSILON).masked_fill(length == 0, torch.inf))
@@ -241,12 +245,20 @@ def _attention(table: Float[Tensor, "G R W"], query: Axis, context: Axis, form: 
         logits = clipped * sharpness
     if norm in ("clipped", "none") or form.lambda_attention > BOUNDED:
         logits = logits - context.spread(context.amax(logits.detach()))
-    return context.hide(logits).exp2()
+    logits = context.hide(logits)
+    return logits.exp2() if torch.is_grad_enabled() else logits.exp2_()
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    """Return a * b, which may stand in place of a where no gradient is recorded."""
+    return a * b if torch.is_grad_enabled() else a.mul_(b)
 
 
 def _pool(relevance: Tensor, query: Axis, form: ScanForm) -> Tensor:
     if form.pooling == "max":
         return query.amax(relevance)
+    if form.pooling == "lse" and form.lambda_pooling <= BOUNDED:
+        return query.sum(query.hide(form.lambda_pooling * relevance).exp()).log() / form.lambda_pooling
     if form.pooling == "lse":
         top = query.amax(relevance.detach())
         powers = query.hide(form.lambda_pooling * (relevance - query.spread(top))).exp()
