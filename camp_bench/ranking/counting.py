@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Top = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
 T = TypeVar("T")
 R = TypeVar("R")
-Found = tuple[Ints, Keys]
+Found = tuple[npt.NDArray[np.uint16], Keys]
 
 
 class Tally(Protocol):
@@ -179,12 +179,12 @@ class _Block:
     def find_for_rows(self, threshold: Floats, captions: Ints) -> None:
         """Find what reaches the thresholds of the rows' top lists. captions: the ids of the columns."""
         row, column, scores = self._reaching(threshold[:, None])
-        self.of_rows = row, keys_of(scores, captions[column])
+        self.of_rows = row.astype(np.uint16), keys_of(scores, captions[column])
 
     def find_for_columns(self, threshold: Floats, images: Ints) -> None:
         """Find what reaches the thresholds of the columns' top lists. images: the ids of the rows."""
         row, column, scores = self._reaching(threshold)
-        self.of_columns = column, keys_of(scores, images[row])
+        self.of_columns = column.astype(np.uint16), keys_of(scores, images[row])
 
     def forget(self) -> None:
         """Let the scores go."""

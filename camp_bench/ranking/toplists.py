@@ -87,7 +87,7 @@ class TopLists:
             return
         queries, keys = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
         self._waiting, self._count = [], 0
-        order = np.argsort(queries.astype(np.uint16) if len(self.threshold) <= 1 << 16 else queries, kind="stable")
+        order = np.argsort(queries, kind="stable")  # of 16-bit numbers, a radix sort
         queries, keys = queries[order], keys[order]
         counts = np.bincount(queries, minlength=len(self.threshold))
         place = np.arange(len(keys)) - (np.cumsum(counts) - counts)[queries]
