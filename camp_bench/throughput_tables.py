@@ -159,7 +159,7 @@ def _workload(model: ModelThroughput) -> str:
 def _speed_up(baseline: Baseline) -> str:
     low, middle, high = quartiles(baseline.speed_ups)
     padding = (
-        "true lengths, no padding"
+        "captions at their true lengths"
         if baseline.padded_words is None
         else f"padded to {baseline.padded_words} words as in the released program"
     )
