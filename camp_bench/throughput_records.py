@@ -8,7 +8,9 @@ equal programs give equal counts; seconds are comparable only where environments
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
@@ -260,19 +262,21 @@ def _require_sense(path: str | Path, model: ModelThroughput) -> None:
 
 
 def require_output(path: Path) -> None:
-    """Raise OutputError where it shows already that a file can't be written there; leaves nothing behind."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return  # a pipe: opening it would already end what its reader waits for
-    before = path.read_bytes() if path.is_file() else None
-    write_output(path, before or b"")
-    if before is None:
-        path.unlink()
+    """Raise OutputError where it shows already that a file can't be written there; leaves all as it is."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.is_file() or not path.exists():  # opening a pipe would end what its reader waits for
+            _scratch(path).touch()
+            _scratch(path).unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from None
 
 
 def write_output(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, over one that is there; OutputError where that can't be."""
     direct = path.exists() and not path.is_file()  # a pipe or /dev/stdout can't be replaced
-    scratch = path if direct else path.with_name(f".{path.name}.partial")
+    scratch = path if direct else _scratch(path)
     try:
         try:
             scratch.write_bytes(data)
@@ -282,6 +286,12 @@ def write_output(path: Path, data: bytes) -> None:
             if not direct:
                 scratch.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"{path}: can't be written ({error.strerror or error}); mend that or name another file"
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); mend that or name another file")

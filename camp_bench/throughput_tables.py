@@ -132,7 +132,7 @@ def _details(model: ModelThroughput) -> list[tuple[str, str]]:
         ("with ranks", f"{model.workload.pairs / quartiles(model.evaluate.samples)[1]:,.0f} pairs/s, exact, both ways"),
         *(("speed-up", _speed_up(baseline)) for baseline in model.baselines),
         ("FLOPs a pair", _flops(model)),
-        ("product rate", f"{product / 1e9:,.1f} GFLOP/s, {' x '.join(f'{n:,}' for n in model.product_shape)}"),
+        ("product rate", f"at best {product / 1e9:,.1f} GFLOP/s, {' x '.join(f'{n:,}' for n in model.product_shape)}"),
         ("bytes a pair", f"{_bytes(model.traffic_bytes_per_pair)} read and written by all operations"),
         ("peak memory", _peak(model)),
         ("encoding", _encoding(model)),
@@ -159,7 +159,7 @@ def _workload(model: ModelThroughput) -> str:
 def _speed_up(baseline: Baseline) -> str:
     low, middle, high = quartiles(baseline.speed_ups)
     padding = (
-        "true lengths, no padding"
+        "captions at their true lengths"
         if baseline.padded_words is None
         else f"padded to {baseline.padded_words} words as in the released program"
     )

@@ -33,7 +33,7 @@ def test_the_summary_has_medians() -> None:
 
 def test_every_speed_up_stands_with_its_baseline() -> None:
     text = " ".join(printed(example_throughput()).split())
-    assert "2.0 x the plain form, one caption at a time, true lengths, no padding" in text
+    assert "2.0 x the plain form, one caption at a time, captions at their true lengths" in text
     assert "on 100 x 50; largest difference 1e-07" in text
     assert text.startswith("fp32 on cpu (some), 1 thread, torch unknown, camp-bench 0.1.0")
     assert PUBLISHED in text

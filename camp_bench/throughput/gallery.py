@@ -75,9 +75,7 @@ def count_useful_flops(gallery: Gallery, items: TokenizedSplit) -> int:
     model, device, lengths = gallery.model, gallery.device, _lengths(items)
     heights = np.array([len(rows) for rows in gallery.grid.image_tiles])
     total = 0
-    for height, tile, tiles in zip(*np.unique(heights, return_index=True, return_counts=True), strict=True):
-        rows = gallery.grid.image_tiles[tile]
-        assert len(rows) == height
+    for tile, tiles in zip(*np.unique(heights, return_index=True, return_counts=True)[1:], strict=True):
         for first, captions in zip(*np.unique(lengths, return_index=True, return_counts=True)[1:], strict=True):
             one = prepare_caption_tile(model, items.token_ids, np.array([first]), device)
             work = count_work(partial(model.score_tile, gallery.images[tile], one))
