@@ -145,11 +145,11 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
 
 
 def _named(fingerprints: Sequence[str]) -> dict[str, str]:
-    """Return A, B, ... for each fingerprint, ? for an unknown one; nothing where all that are known are the same."""
-    different = list(dict.fromkeys(item for item in fingerprints if item))
-    if len(different) < 2:
+    """Return A, B, ... for each fingerprint and ? for one that isn't known, or nothing where all are the same."""
+    known = [item for item in dict.fromkeys(fingerprints) if item]
+    if len(set(fingerprints)) < 2:
         return dict.fromkeys(fingerprints, "")
-    return {"": "?"} | {item: letter_of(number).upper() for number, item in enumerate(different)}
+    return {"": "?"} | {item: letter_of(number).upper() for number, item in enumerate(known)}
 
 
 def _best(rows: Sequence[ScoredRow], metric: str) -> tuple[str, ...]:

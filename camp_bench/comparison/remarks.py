@@ -28,10 +28,7 @@ def remarks(
     images = runs[0].results.n_images
     notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(runs)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
-    budgets = {row.label: row.pairs_seen for row in rows if row.pairs_seen}  # 0: another program's, not known
-    if len(set(budgets.values())) > 1:
-        told = ", ".join(f"{label} {f'{seen:,}' if seen else 'unknown'}" for label, seen in budgets.items())
-        notes.append(f"budgets differ; pairs seen in training: {told}")
+    notes += _budgets(rows)
     for row, side in zip(rows, sides, strict=True):
         if len({run.record.training.pairs_seen for run in side}) > 1:
             notes.append(f"the runs of {row.label} saw different numbers of pairs")
@@ -49,6 +46,16 @@ def remarks(
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")
     return notes
+
+
+def _budgets(rows: Sequence[ScoredRow]) -> list[str]:
+    """Return what the rows saw in training where that differs; 0 is another program's, which is not known."""
+    known = {row.pairs_seen for row in rows if row.pairs_seen}
+    shown = [row for row in rows if len(known) > 1 or not row.pairs_seen]
+    if not shown:
+        return []
+    told = ", ".join(f"{row.label} {f'{row.pairs_seen:,}' if row.pairs_seen else 'unknown'}" for row in shown)
+    return [f"{'budgets differ; ' if len(known) > 1 else ''}pairs seen in training: {told}"]
 
 
 def _too_little(

@@ -41,7 +41,10 @@ def _asked_for(workload: Workload) -> Workload:
     if workload.data != RANDOM:
         return workload
     assert workload.captions is not None  # a report has numbers
-    for words in (float(round(workload.words)), round(workload.words, 1), workload.words):
-        if float(random_lengths(workload.captions, words).mean()) == workload.words:
-            return msgspec.structs.replace(workload, words=words)
-    return workload
+    low, high = workload.words - 1, workload.words + 1  # rounding moves no length by more than half a word
+    while (words := (low + high) / 2) not in (low, high):
+        mean = float(random_lengths(workload.captions, words).mean())
+        if mean == workload.words:
+            break
+        low, high = (words, high) if mean < workload.words else (low, words)
+    return msgspec.structs.replace(workload, words=words)
