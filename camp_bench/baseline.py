@@ -84,7 +84,8 @@ class WindowRun(_Strict, frozen=True, kw_only=True, eq=False):
 class Window(_Strict, frozen=True, kw_only=True, eq=False):
     """Runs of one model that were asked the same: same captions, images, features, training data, split, protocol.
 
-    image_of: (captions,) the image of each caption. cascade: which pairs were scored, empty for every one.
+    image_of: (captions,) the image of each caption. cascade: which pairs were scored, or in which
+    precision; empty for every one in fp32.
     """
 
     model: str
@@ -283,7 +284,7 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
         task_fingerprint=evaluation.task_fingerprint,
         features_fingerprint=evaluation.features_fingerprint,
         train_fingerprint=record.dataset.train_fingerprint,
-        cascade="" if (how := evaluation.cascade) is None else f"{how.rerank} a query by {how.proposer_model}",
+        cascade=evaluation.scored_as,
         image_of=arrays["image_of"].astype(np.int32),
         runs=(run,),
     )

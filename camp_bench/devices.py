@@ -10,15 +10,17 @@ from typing import Any
 
 import torch
 
-from camp_bench.errors import DeviceError
+from camp_bench.errors import ConfigError, DeviceError, nearest
 
 __all__ = [
     "DEVICES",
+    "PRECISIONS",
     "autocast",
     "describe_device",
     "explained_memory",
     "nondeterminism",
     "peak_device_bytes",
+    "require_precision",
     "resolve_device",
     "strict_numerics",
 ]
@@ -84,9 +86,26 @@ def nondeterminism() -> Iterator[list[str]]:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
 
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context in which a model's forward pass runs in the precision asked for, `fp32` or `bf16`."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """Return the context in which a model's forward pass runs in the precision asked for: `fp32`, `bf16` or `fp16`."""
+    half = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, half, enabled=precision != "fp32")
+
+
+def require_precision(device: torch.device, precision: str) -> None:
+    """Raise ConfigError for a precision that doesn't exist, DeviceError for one that the device doesn't compute in."""
+    if precision not in PRECISIONS:
+        hint = nearest(precision, PRECISIONS)
+        raise ConfigError(f"precision: got '{precision}'{hint}, expected one of {', '.join(PRECISIONS)}")
+    lacks = device.type == "cpu" and precision == "fp16"
+    if device.type == "cuda" and precision == "bf16":
+        lacks = not torch.cuda.is_bf16_supported(including_emulation=False)
+    if lacks:
+        other = "bf16" if device.type == "cpu" else "fp16"
+        raise DeviceError(f"precision: {device} doesn't compute in {precision}; expected fp32 or {other}")
 
 
 def describe_device(device: torch.device) -> str:

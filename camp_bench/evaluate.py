@@ -12,7 +12,7 @@ import torch
 from camp_bench.config import format_bytes
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
-from camp_bench.devices import explained_memory
+from camp_bench.devices import autocast, explained_memory
 from camp_bench.errors import DeviceError, NumericError
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.base import PairModel
@@ -57,11 +57,13 @@ def evaluate_split(
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
     top: int = TOP,
+    precision: str = "fp32",
 ) -> Evaluation:
-    """Rank all images and captions of a split against each other, in float32 and in the grid that the settings give.
+    """Rank all images and captions of a split against each other, in the grid that the settings give.
 
     token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all). on_scores: told
-    the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists.
+    the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists. precision:
+    of encoding and scoring, as `autocast` takes it; ranks are counted on what it gives.
     Raises NumericError where a score is NaN, ConfigError for a budget that holds no pair and DeviceError, saying which
     budget to pass, where memory runs out; with `adapt` among the settings it halves the budget and starts again.
     """
@@ -69,7 +71,7 @@ def evaluate_split(
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), autocast(device, precision):
             while True:
                 tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
                 with timed(device) as whole:
@@ -124,15 +126,23 @@ def evaluate_folds(
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
     top: int = TOP,
+    precision: str = "fp32",
 ) -> Evaluation:
     """Evaluate each fold of images with its captions by itself.
 
-    folds: images of each, together all of the split. on_tile, on_scores, top: as in `evaluate_split`; the last only
-    where there is one fold.
+    folds: images of each, together all of the split. on_tile, on_scores, top, precision: as in `evaluate_split`; top
+    only where there is one fold.
     """
     if len(folds) == 1:
         return evaluate_split(
-            model, whole.split, whole.token_ids, device, on_tile=on_tile, on_scores=on_scores, top=top
+            model,
+            whole.split,
+            whole.token_ids,
+            device,
+            on_tile=on_tile,
+            on_scores=on_scores,
+            top=top,
+            precision=precision,
         )
     parts: list[Evaluation] = []
     captions: list[npt.NDArray[np.int64]] = []
@@ -141,7 +151,13 @@ def evaluate_folds(
         captions.append(own)
         parts.append(
             evaluate_split(
-                model, part.split, part.token_ids, device, on_tile=on_tile, on_scores=_of_whole(on_scores, fold, own)
+                model,
+                part.split,
+                part.token_ids,
+                device,
+                on_tile=on_tile,
+                on_scores=_of_whole(on_scores, fold, own),
+                precision=precision,
             )
         )
     return join_folds(parts, folds, captions)

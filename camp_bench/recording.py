@@ -125,6 +125,8 @@ def evaluation_record(
     scores: str | None = None,
     cascade: CascadeFacts | None = None,
     relevance: RelevanceFacts | None = None,
+    precision: str = "fp32",
+    fp32_metrics: dict[str, float] | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -152,6 +154,8 @@ def evaluation_record(
         scores=scores,
         cascade=cascade,
         relevance=relevance,
+        precision=precision,
+        fp32_metrics=fp32_metrics,
     )
 
 

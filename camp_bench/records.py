@@ -253,6 +253,7 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
     cascade: where candidates were proposed by another run; None where every pair was scored.
+    precision: in which it was encoded and scored. fp32_metrics: where that isn't fp32, the metrics in fp32 beside it.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
     """
 
@@ -274,6 +275,14 @@ class EvaluationRecord(_Strict, frozen=True, kw_only=True):
     scores: str | None = None
     cascade: CascadeFacts | None = None
     relevance: RelevanceFacts | None = None
+    precision: str = "fp32"
+    fp32_metrics: dict[str, float] | None = None
+
+    @property
+    def scored_as(self) -> str:
+        """How scores came about that are not simply the model's own for every pair; empty where they are."""
+        how = [] if self.cascade is None else [f"{self.cascade.rerank} a query by {self.cascade.proposer_model}"]
+        return ", ".join([*how, *([] if self.precision == "fp32" else [self.precision])])
 
 
 class ExternalFacts(_Strict, frozen=True, kw_only=True):

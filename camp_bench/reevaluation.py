@@ -20,7 +20,7 @@ from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.judgements import read_judgements
 from camp_bench.data.vocabulary import Vocabulary
-from camp_bench.devices import explained_memory, nondeterminism, resolve_device, strict_numerics
+from camp_bench.devices import explained_memory, nondeterminism, require_precision, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
@@ -123,6 +123,7 @@ def evaluate_run(
     proposer: Path | None = None,
     relevance: str | None = None,
     min_grade: float = 3.0,
+    precision: str = "fp32",
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
@@ -132,15 +133,18 @@ def evaluate_run(
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
     what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
     `proposer` proposes, and measure beside it what scoring every pair gives. relevance, min_grade: count more positives
-    as well, see `read_judgements`. The record keeps the config of the training; what was evaluated stands in its
-    `dataset` and `evaluations`. Raises CampBenchError for a run, data, split or protocol that can't be used or don't
-    fit each other.
+    as well, see `read_judgements`. precision: in which to encode and score; fp32 is measured beside another one. The
+    record keeps the config of the training; what was evaluated stands in its `dataset` and `evaluations`. Raises
+    CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(examples)
     _check_cascade(rerank, proposer, protocol)
     _check_relevance(relevance, min_grade, rerank, protocol)
     place = resolve_device(device)
+    require_precision(place, precision)
+    if rerank is not None and precision != "fp32":
+        raise ConfigError(f"rerank: is scored in fp32; leave out --rerank or --score-precision {precision}")
     environment = environment_of(place)
     if isinstance(run, Path):
         run = open_run(run, allow_plugins=allow_plugins)
@@ -168,6 +172,8 @@ def evaluate_run(
     words = [parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol]
     if rerank is not None:
         words.append(f"rerank{rerank}")
+    if precision != "fp32":
+        words.append(precision)
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
         scores = ScoreFile(home, of_split) if save_scores else None
@@ -176,10 +182,20 @@ def evaluate_run(
             graded = None if judged is None else PairScores(judged.images, judged.captions)
             on_scores = told_of(scores, graded)
             facts: CascadeFacts | None = None
+            exact: dict[str, float] | None = None
             if cheap is None or rerank is None:
                 found = evaluate_folds(
-                    run.model.to(place), encoded, folds, place, on_tile=on_tile, on_scores=on_scores, top=top
+                    run.model.to(place),
+                    encoded,
+                    folds,
+                    place,
+                    on_tile=on_tile,
+                    on_scores=on_scores,
+                    top=top,
+                    precision=precision,
                 )
+                if precision != "fp32":
+                    exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
             else:
                 cascade = evaluate_cascade(
                     run.model.to(place),
@@ -224,6 +240,8 @@ def evaluate_run(
                     relevance=None
                     if judged is None or graded is None
                     else relevance_facts(judged, found, min_grade, graded.scores),
+                    precision=precision,
+                    fp32_metrics=exact,
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),

@@ -93,6 +93,8 @@ class SplitTiles:
     def score(self, i: int, t: int) -> Float[Tensor, "rows columns"]:
         """Return the scores of (image tile i, caption tile t)."""
         scores = self._model.score_tile(self._images(i), self._captions(t))
+        if scores.dtype in (torch.bfloat16, torch.float16):
+            scores = scores.float()
         if self._on_scores is not None:
             rows = self.grid.image_tiles[i]
             found = scores.float().cpu().numpy()[:, self.grid.expand[t]]

@@ -12,7 +12,7 @@ import safetensors.numpy
 import torch
 from examples import TINY
 
-from camp_bench.cli.results import describe_cascade
+from camp_bench.cli.results import describe_cascade, describe_precision
 from camp_bench.config import Experiment
 from camp_bench.errors import CampBenchError, ConfigError, DataError, DeviceError, RecordError
 from camp_bench.experiment import run_experiment
@@ -248,3 +248,36 @@ def test_data_that_moved_away_is_said_to_be_as_recorded(
     write_record(copy, msgspec.structs.replace(record, config=msgspec.structs.replace(record.config, data="gone/away")))
     with pytest.raises(DataError, match=r"gone/away: no such folder.*as the run recorded it; --data says where"):
         evaluate_run(copy, tmp_path, Quiet(), device="cpu")
+
+
+def test_half_precision_is_recorded_with_what_it_changes(run: Path, tmp_path: Path) -> None:
+    home, record = evaluate_run(run, tmp_path, Quiet(), device="cpu", precision="bf16")
+    evaluation = record.evaluation("test")
+    exact = read_record(run).evaluation("test").metrics
+    assert home.name.endswith("-test-full-bf16")
+    assert (evaluation.precision, evaluation.scored_as, evaluation.fp32_metrics) == ("bf16", "bf16", exact)
+    assert evaluation.metrics["rsum"] == pytest.approx(exact["rsum"], abs=60)  # of 25 captions
+    scores = read_arrays(home, record, "queries_test.npz")["t2i_top_scores"]
+    assert scores.dtype == np.float32
+    assert not np.array_equal(scores, read_arrays(run, read_record(run), "queries_test.npz")["t2i_top_scores"])
+    line = describe_precision(evaluation, exact)
+    assert line.startswith("bf16 against fp32 (rsum ")
+    assert max(map(len, line.splitlines())) <= 120
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"precision": "bf61"}, ConfigError, r"precision: got 'bf61' \(did you mean 'bf16'\?\), expected one of fp32"),
+        ({"precision": "fp16"}, DeviceError, "cpu doesn't compute in fp16; expected fp32 or bf16"),
+        ({"precision": "bf16", "rerank": 2}, ConfigError, "leave out --rerank or --score-precision bf16"),
+    ],
+)
+def test_precisions_that_are_not_there_are_refused(
+    run: Path, tmp_path: Path, changes: dict[str, Any], error: type[CampBenchError], said: str
+) -> None:
+    if "rerank" in changes:
+        changes = changes | {"proposer": run}
+    with pytest.raises(error, match=said):
+        evaluate_run(run, tmp_path, Quiet(), device="cpu", **changes)
+    assert not list(tmp_path.iterdir())

@@ -35,6 +35,9 @@ def evaluate(
     proposer: Annotated[
         Path | None, typer.Option(metavar="RUN", help="The finished run of a cheap model that proposes.")
     ] = None,
+    score_precision: Annotated[
+        str, typer.Option(metavar="KIND", help="fp32, bf16 or fp16; the change against fp32 is measured.")
+    ] = "fp32",
     relevance: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
@@ -52,7 +55,13 @@ def evaluate(
 
     prepare_process()
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line, describe_cascade, describe_relevance, print_results
+    from camp_bench.cli.results import (
+        command_line,
+        describe_cascade,
+        describe_precision,
+        describe_relevance,
+        print_results,
+    )
     from camp_bench.reevaluation import evaluate_run
 
     home = run if run.is_dir() else run.parent
@@ -74,11 +83,14 @@ def evaluate(
             proposer=proposer,
             relevance=relevance,
             min_grade=min_grade,
+            precision=score_precision,
             command=command_line(),
         )
     print_results([finished], split)
     if (facts := finished[1].evaluation(split).relevance) is not None:
         typer.echo(describe_relevance(facts))
+    if (exact := finished[1].evaluation(split).fp32_metrics) is not None:
+        typer.echo(describe_precision(finished[1].evaluation(split), exact))
     if (cascade := finished[1].evaluation(split).cascade) is not None:
         typer.echo(describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]))
     for name, share in finished[1].vocabulary.unknown_share.items():

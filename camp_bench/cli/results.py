@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from camp_bench.cli.output import NARROWEST
 from camp_bench.comparison import group_results, run_seconds
-from camp_bench.records import CascadeFacts, RelevanceFacts, RunRecord
+from camp_bench.records import CascadeFacts, EvaluationRecord, RelevanceFacts, RunRecord
 from camp_bench.tables import format_duration, results_table, results_title
 
-__all__ = ["command_line", "describe_cascade", "describe_relevance", "print_results"]
+__all__ = ["command_line", "describe_cascade", "describe_precision", "describe_relevance", "print_results"]
 
 
 def command_line() -> list[str]:
@@ -60,3 +60,10 @@ def describe_relevance(facts: RelevanceFacts) -> str:
         tau, rho = facts.correlations["kendall_tau"], facts.correlations["spearman_rho"]
         lines.append(f"  scores of {facts.graded_pairs:,} judged pairs and their marks: tau-b {tau:.3f}, rho {rho:.3f}")
     return "\n".join(lines)
+
+
+def describe_precision(evaluation: EvaluationRecord, exact: Mapping[str, float]) -> str:
+    """Return what half precision changed, metric by metric. exact: the metrics in fp32."""
+    recalls = [name for name in exact if ".R@" in name]
+    told = "  ".join(f"{name} {evaluation.metrics[name] - exact[name]:+.2f}" for name in [*recalls, "rsum"])
+    return f"{evaluation.precision} against fp32 (rsum {exact['rsum']:.1f}):\n  {told}"

@@ -41,7 +41,7 @@ def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
     notes = []
     by_row: dict[tuple[bytes, str, str], list[FinishedRun]] = {}
     for run in runs:
-        own = (all_but_seed(run.record), run.evaluation.features_fingerprint, _cascade(run))
+        own = (all_but_seed(run.record), run.evaluation.features_fingerprint, run.evaluation.scored_as)
         members = by_row.setdefault(own, [])
         twin = next((other for other in members if _same_weights(run, other)), None)
         if twin is None:
@@ -117,17 +117,11 @@ def _labels(firsts: Sequence[FinishedRun]) -> list[str]:
     return labels
 
 
-def _cascade(run: FinishedRun) -> str:
-    """Return who proposed how many candidates, "" where every pair was scored."""
-    cascade = run.evaluation.cascade
-    return f"{cascade.rerank} by {cascade.proposer_model}" if cascade else ""
-
-
 def _facts(run: FinishedRun) -> dict[str, Any]:
     config: dict[str, Any] = msgspec.to_builtins(run.record.config)
     facts = {key: value for key, value in config.items() if key not in ("settings", "options", "seed", "data")}
     facts |= {**config["settings"], **config["options"]}
     facts["training"] = run.record.dataset.train_fingerprint[:6]
-    facts["candidates"] = _cascade(run) or "all"
+    facts["candidates"] = run.evaluation.scored_as or "all"
     facts["features"] = run.evaluation.features_fingerprint[:6]
     return facts
