@@ -32,6 +32,7 @@ from camp_bench.throughput_records import ThroughputReport, check_throughput, wr
 
 __all__ = [
     "SCHEMA_VERSION",
+    "SCORED",
     "Baseline",
     "Window",
     "WindowRun",
@@ -81,11 +82,15 @@ class WindowRun(_Strict, frozen=True, kw_only=True, eq=False):
         return self.t2i_b, self.t2i_n, self.t2i_p
 
 
+SCORED = ("cascade", "transductive")
+"""Fields of a window that say how its scores came about."""
+
+
 class Window(_Strict, frozen=True, kw_only=True, eq=False):
     """Runs of one model that were asked the same: same captions, images, features, training data, split, protocol.
 
-    image_of: (captions,) the image of each caption. cascade: which pairs were scored, or in which
-    precision; empty for every one in fp32.
+    image_of: (captions,) the image of each caption. cascade: which pairs were scored, or in which precision; empty for
+    every one in fp32. transductive: whether other test queries helped.
     """
 
     model: str
@@ -98,6 +103,7 @@ class Window(_Strict, frozen=True, kw_only=True, eq=False):
     features_fingerprint: str
     train_fingerprint: str
     cascade: str = ""
+    transductive: bool = False
     image_of: Ints
     runs: tuple[WindowRun, ...]
 
@@ -146,6 +152,9 @@ def window_of(
     together: other models, settings, data, or weights given twice.
     """
     read = [(folder, read_record(folder)) for folder in folders]
+    for folder, record in read:
+        if model in (None, record.config.model) and _without_queries(record, split, protocol):
+            raise RecordError(f"{folder}: keeps no per-query results of split '{split}', so it can't be judged")
     chosen = [(folder, record) for folder, record in read if _wanted(record, split, model, protocol)]
     if not chosen:
         there = ", ".join(sorted({_what_it_is(record) for _, record in read})) or "none"
@@ -154,7 +163,7 @@ def window_of(
     parts = [_single(folder, record, split) for folder, record in chosen]
     first = parts[0]
     for part in parts[1:]:
-        for field in ("model", "protocol", "task_fingerprint", "features_fingerprint", "train_fingerprint", "cascade"):
+        for field in ("model", "protocol", "task_fingerprint", "features_fingerprint", "train_fingerprint", *SCORED):
             one, other = getattr(first, field), getattr(part, field)
             if one != other:
                 raise RecordError(
@@ -242,6 +251,13 @@ def _unpack(_kind: Any, text: Any) -> Any:
     return np.frombuffer(data, dtype="<i4").astype(np.int32)
 
 
+def _without_queries(record: RunRecord, split: str, protocol: str | None) -> bool:
+    return any(
+        item.split == split and item.queries is None and protocol in (None, item.protocol)
+        for item in record.evaluations
+    )
+
+
 def _wanted(record: RunRecord, split: str, model: str | None, protocol: str | None) -> bool:
     found = [item for item in record.evaluations if item.split == split and item.queries is not None]
     return any(
@@ -264,12 +280,15 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
     names = [f"{direction}_{count}" for direction in ("i2t", "t2i") for count in "bnp"]
     if missing := [name for name in ("image_of", *names) if name not in arrays]:
         raise RecordError(f"{home / evaluation.queries}: lacks {', '.join(missing)}")
+    cascade = evaluation.cascade  # what scores then is two models' weights
     run = WindowRun(
         run_id=record.run_id,
         created=record.created,
         config=record.config,
         environment=record.environment,
-        weights_sha256=record.weights_sha256,
+        weights_sha256="+".join(
+            filter(None, (record.weights_sha256, cascade.proposer_weights_sha256 if cascade else ""))
+        ),
         collapsed=record.training.collapsed,
         metrics=evaluation.metrics,
         **{name: arrays[name].astype(np.int32) for name in names},
@@ -285,6 +304,7 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
         features_fingerprint=evaluation.features_fingerprint,
         train_fingerprint=record.dataset.train_fingerprint,
         cascade=evaluation.scored_as,
+        transductive=evaluation.transductive,
         image_of=arrays["image_of"].astype(np.int32),
         runs=(run,),
     )
@@ -319,13 +339,16 @@ def _check(window: Window) -> None:
 
 
 def _refuse_twins(runs: Sequence[WindowRun]) -> None:
-    """Raise RecordError where one run would count as two, which would make differences look surer than they are."""
+    """Raise RecordError where one run would count as two, which would make differences look surer than they are.
+
+    The seed of a checkpoint of another program isn't known, nor that it is the same.
+    """
     for what, keys in (
         ("the same weights", [run.weights_sha256 for run in runs]),
-        ("the same seed", [str(run.config.seed) for run in runs]),
+        ("the same seed", ["" if run.config.preset == "checkpoint" else str(run.config.seed) for run in runs]),
     ):
         key, times = Counter(keys).most_common(1)[0]
-        if times > 1 and key:  # the weights of another system are not known
+        if times > 1 and key:  # of another system or program, neither is known
             twins = [run.run_id for run, own in zip(runs, keys, strict=True) if own == key]
             raise RecordError(f"{' and '.join(twins)} are of {what}; name one of them")
 

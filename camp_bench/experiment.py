@@ -177,6 +177,7 @@ def _run(
             on_tile=lambda done, total: reporter.on_tile("test", done, total),
             on_scores=None if scores is None else scores.take,
         )
+        transductive = model.transductive or depends_on_gallery(model, splits["test"], device)
     if device.type == "mps":
         reasons.append("the mps device has no deterministic mode")
     files = {
@@ -197,7 +198,7 @@ def _run(
             material.fingerprints["test"],
             config.protocol,
             queries=QUERIES,
-            transductive=model.transductive or depends_on_gallery(model, splits["test"], device),
+            transductive=transductive,
             examples=EXAMPLES if material.asked.examples else None,
             scores=None if scores is None else scores.name,
         ),

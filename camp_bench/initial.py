@@ -16,6 +16,7 @@ from camp_bench.config import Settings, user_path
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.models.base import PairModel
+from camp_bench.models.registry import ALIASES
 from camp_bench.records import VOCABULARY_NAME, WEIGHTS_NAME, RunRecord, read_file, read_record
 
 __all__ = ["InitialWeights", "read_initial", "read_initial_weights", "remaining_stages", "require_fit"]
@@ -70,7 +71,7 @@ def remaining_stages(settings: Settings, model: str, record: RunRecord) -> Setti
 
 def _kind(model: str) -> list[str]:
     """Return family and variant: `camp:cross_attention_new:masked` is a form of `camp:cross_attention_new`."""
-    return model.split(":")[:2]
+    return ALIASES.get(model, model).split(":")[:2]
 
 
 def require_fit(model: PairModel, name: str, words: Sequence[str], initial: InitialWeights) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import safetensors
 import safetensors.torch
+import torch
 
 from camp_bench.cascade import Cascade, evaluate_cascade
 from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_text, resolve_settings
@@ -194,20 +195,25 @@ def evaluate_run(
                     top=top,
                     precision=precision,
                 )
+                transductive = _transductive(run.model, encoded, place)
                 if precision != "fp32":
                     exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
             else:
+                proposed = _fitted(cheap, corpus, split, memory_budget, adapt=adapt)
                 cascade = evaluate_cascade(
                     run.model.to(place),
                     cheap.model.to(place),
                     encoded,
-                    _fitted(cheap, corpus, split, memory_budget, adapt=adapt),
+                    proposed,
                     rerank,
                     place,
                     on_tile=on_tile,
                     on_scores=on_scores,
                 )
                 found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
+                transductive = _transductive(run.model, encoded, place) or _transductive(cheap.model, proposed, place)
+        if place.type == "mps":
+            reasons.append("the mps device has no deterministic mode")
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
@@ -234,7 +240,7 @@ def evaluate_run(
                     protocol,
                     queries=queries,
                     examples=looked if examples else None,
-                    transductive=run.model.transductive or depends_on_gallery(run.model, encoded, place),
+                    transductive=transductive,
                     scores=None if scores is None else scores.name,
                     cascade=facts,
                     relevance=None
@@ -249,6 +255,10 @@ def evaluate_run(
         )
         write_record(home, record)
     return results / run_id, record
+
+
+def _transductive(model: PairModel, items: TokenizedSplit, device: torch.device) -> bool:
+    return model.transductive or depends_on_gallery(model, items, device)
 
 
 def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> None:

@@ -264,7 +264,7 @@ def _validate(model: PairModel, job: _Job) -> Evaluation:
 
 
 def _copy_weights(model: PairModel) -> dict[str, Tensor]:
-    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+    return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in model.state_dict().items()}
 
 
 def _optimizer(model: PairModel, settings: Settings) -> torch.optim.Optimizer:

@@ -108,6 +108,8 @@ def test_runs_of_other_models_are_left_out_when_one_is_named(tmp_path: Path) -> 
         ({"seed": 3, "evaluation": {"task_fingerprint": "other"}}, "task fingerprint other, .* has task"),
         ({"seed": 3, "evaluation": {"features_fingerprint": "x"}}, "features fingerprint x, .* has features"),
         ({"seed": 3, "evaluation": {"protocol": "coco-5k"}}, "protocol coco-5k, .* has full"),
+        ({"seed": 3, "evaluation": {"transductive": True}}, "transductive True, .* has False"),
+        ({"seed": 3, "evaluation": {"queries": None}}, "keeps no per-query results of split 'test'"),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from comparison_examples import read_back, write_run
@@ -11,7 +12,7 @@ from comparison_examples import read_back, write_run
 import camp_bench
 from camp_bench.comparison import CompareOptions, compare, compare_groups
 from camp_bench.errors import ConfigError, RecordError
-from camp_bench.records import CascadeFacts
+from camp_bench.records import CascadeFacts, write_record
 from camp_bench.stats import holm
 
 QUICK = CompareOptions(resamples=500)
@@ -302,7 +303,7 @@ def test_a_cascade_is_a_row_of_its_own(tmp_path: Path) -> None:
     write_run(tmp_path, model="scan", ranks_seed=1)
     write_run(tmp_path, model="scan", ranks_seed=2, run_id="again", evaluation={"cascade": facts})
     table = compare(tmp_path, QUICK)
-    assert sorted(row.label for row in table.rows) == ["scan (candidates=20 by vsepp)", "scan (candidates=all)"]
+    assert sorted(row.label for row in table.rows) == ["scan (scored=20 a query by vsepp)", "scan (scored=all in fp32)"]
     assert any("vsepp proposes 20 candidates a query" in note for note in table.notes)
 
 
@@ -315,3 +316,35 @@ def test_what_is_not_known_is_said_to_be(tmp_path: Path) -> None:
     assert shown["clip"] == "?"
     assert sorted(shown.values()) == ["?", "A", "B"]
     assert any("clip unknown" in note for note in table.notes)
+
+
+def test_weights_evaluated_again_are_no_second_seed_even_where_a_rank_moved(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path / "a", seed=seed)
+        write_run(tmp_path / "b", seed=seed, ranks_seed=seed + 50)  # as another device's last bits would
+    (row,) = compare([tmp_path / "a", tmp_path / "b"], QUICK).rows
+    assert row.seeds == (0, 1)
+
+
+def test_other_weights_of_the_same_seed_are_no_further_seed(tmp_path: Path) -> None:
+    for name in "abc":
+        folder = write_run(tmp_path / name, ranks_seed=ord(name))
+        record = read_back(folder)
+        write_record(folder, msgspec.structs.replace(record, weights_sha256=name))
+    table = compare([tmp_path / name for name in "abc"], QUICK)
+    assert [row.seeds for row in table.rows] == [(0,)] * 3
+    assert len({row.label for row in table.rows}) == 3
+
+
+def test_a_transductive_run_shares_no_row_with_a_plain_one(tmp_path: Path) -> None:
+    write_run(tmp_path, seed=0)
+    write_run(tmp_path, seed=1, evaluation={"transductive": True})
+    assert [row.transductive for row in compare(tmp_path, QUICK).rows] == [False, True]
+
+
+def test_a_row_in_half_precision_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, seed=0)
+    write_run(tmp_path, seed=1, evaluation={"precision": "bf16"})
+    table = compare(tmp_path, QUICK)
+    assert [row.label for row in table.rows] == ["vsepp (scored=all in fp32)", "vsepp (scored=bf16)"]
+    assert any("vsepp (scored=bf16) is scored in bf16" in note for note in table.notes)

@@ -8,7 +8,7 @@ import pytest
 from gate_examples import World, window
 from scipy import stats
 
-from camp_bench.errors import ConfigError
+from camp_bench.errors import ConfigError, RecordError
 from camp_bench.gate.limits import METRICS, parse_limits
 from camp_bench.gate.noise import difference_error, expected_image_variance, seed_noise
 from camp_bench.gate.power import gate_power
@@ -52,3 +52,9 @@ def test_more_runs_catch_more_and_one_baseline_run_gives_bounds() -> None:
 def test_nonsense_is_refused(drop: float, runs: int) -> None:
     with pytest.raises(ConfigError, match=r"--drop|--runs"):
         gate_power(BASE, drop, parse_limits(), runs=runs)
+
+
+def test_one_image_tells_nothing_of_others() -> None:
+    alone = window([World(images=1).run(np.random.default_rng(0))])
+    with pytest.raises(RecordError, match=r"power: 1 images in 1 fold\(s\)"):
+        gate_power(alone, 2.0, parse_limits())

@@ -113,6 +113,7 @@ def test_floor_is_fixed() -> None:
         {"features_fingerprint": "other"},
         {"train_fingerprint": "other"},
         {"cascade": "20 a query by vsepp"},
+        {"transductive": True},
         {"image_of": BASE.image_of[::-1].copy()},
     ],
 )

@@ -53,6 +53,12 @@ def test_stages_that_a_run_stands_for_are_left_out(found: str, names: list[str])
     assert remaining_stages(settings, "camp:gate_fusion_new", example_record(model=found)) == settings
 
 
+def test_a_stage_may_name_its_model_by_the_family_alone() -> None:
+    settings = msgspec.structs.replace(SETTINGS, stages=(Stage(name="one", model="scan"), Stage(name="two")))
+    left = remaining_stages(settings, "scan:i2t-avg", example_record(model="scan:t2i-lse"))
+    assert [stage.name for stage in left.stages] == ["two"]
+
+
 def test_another_family_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"init_from: scan:t2i-lse-s0 is a run of scan:t2i-lse; expected one of camp"):
         remaining_stages(SETTINGS, "camp", example_record(model="scan:t2i-lse"))

@@ -268,3 +268,23 @@ class TestMatricesThatMakeNoSense:
     def test_are_refused(self, shape: tuple[int, ...], dtype: torch.dtype, image_of: list[int]) -> None:
         with pytest.raises((DataError, TypeError), match=r"expected|Type-check"):
             rank_matrix(torch.zeros(shape, dtype=dtype), np.array(image_of, dtype=np.int64))
+
+
+@pytest.mark.parametrize("own", [0.0, 1.0])
+def test_one_caption_of_thousands_of_images_is_counted_in_full(own: float) -> None:
+    """Every image but the first has a caption of the same words: each query's counts are larger than a byte's sums."""
+    images = 2500
+    image_of = np.arange(images)
+    texts = ["first", *["same"] * (images - 1)]
+    grid = build_grid(image_of, images, tile_images=images, tile_captions=images, texts=texts)
+    row = torch.full((images, 1), 1.0)
+    row[0] = own  # what the repeated caption scores with the first image, whose own caption scores 1
+    matrix = torch.cat((torch.ones(images, 1), row.expand(-1, images - 1)), 1)
+    ranks = rank_tiles(grid, tiles_of(matrix, grid))
+    repeats = images - 1
+    assert (ranks.i2t.b[0], ranks.i2t.n[0]) == (0, repeats if own == 1 else 0)
+    assert (ranks.i2t.b[1], ranks.i2t.n[1]) == (0, repeats)
+    assert (ranks.t2i.b[5], ranks.t2i.n[5]) == (0, images - 1 if own == 1 else images - 2)
+    below = matrix.clone()
+    below[0, 0] = -1.0
+    assert rank_tiles(grid, tiles_of(below, grid)).i2t.b[0] == repeats

@@ -7,15 +7,29 @@ from collections.abc import Sequence
 
 import msgspec
 
-from camp_bench.records import RunRecord
+from camp_bench.records import EvaluationRecord, RunRecord
 
-__all__ = ["all_but_seed", "differences"]
+__all__ = ["all_but_seed", "differences", "how_scored", "what_scored"]
 
 
 def all_but_seed(record: RunRecord) -> bytes:
     """Return what must be equal in runs that one row stands for. The same data under another path are the same."""
     config = msgspec.structs.replace(record.config, seed=0, data="")
     return msgspec.json.encode((config, record.dataset.train_fingerprint), order="sorted")
+
+
+def how_scored(record: RunRecord, evaluation: EvaluationRecord) -> str:
+    """Return what else must be equal in runs of one row: features, who scored which pairs how, and from what."""
+    proposer = evaluation.cascade.proposer_model if evaluation.cascade else ""
+    parts = (evaluation.features_fingerprint, evaluation.scored_as, proposer, str(evaluation.transductive))
+    return "|".join((*parts, str(record.external is not None)))
+
+
+def what_scored(record: RunRecord) -> tuple[str, ...]:
+    """Return what gave the scores of a run: its weights, a cascade's proposers, another system's files."""
+    proposers = [item.cascade.proposer_weights_sha256 for item in record.evaluations if item.cascade]
+    files = sorted(record.external.sha256.items()) if record.external else []
+    return (record.weights_sha256, *proposers, *(f"{what} {sha256}" for what, sha256 in files))
 
 
 def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:

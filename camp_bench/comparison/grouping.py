@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from camp_bench.comparison.differences import all_but_seed
+from camp_bench.comparison.differences import all_but_seed, how_scored, what_scored
 from camp_bench.comparison.loading import FinishedRun
 from camp_bench.errors import ConfigError, nearest
 
@@ -36,19 +35,25 @@ def group_runs(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
 def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
     """Return the rows of one group, and a note for each run that was left out.
 
-    Weights that were evaluated twice on the same images, in a run and again by `camp-bench evaluate`, count once.
+    Weights that were evaluated twice on the same images, in a run and again by `camp-bench evaluate`, count once. Other
+    weights of the same seed, an external system's other files say, are no other seed: they make a row of their own.
     """
     notes = []
-    by_row: dict[tuple[bytes, str, str], list[FinishedRun]] = {}
+    by_row: dict[tuple[bytes, str], list[list[FinishedRun]]] = {}
     for run in runs:
-        own = (all_but_seed(run.record), run.evaluation.features_fingerprint, run.evaluation.scored_as)
-        members = by_row.setdefault(own, [])
-        twin = next((other for other in members if _same_weights(run, other)), None)
-        if twin is None:
-            members.append(run)
-        else:
+        rows = by_row.setdefault((all_but_seed(run.record), how_scored(run.record, run.evaluation)), [])
+        same = [(row, other) for row in rows for other in row if other.record.config.seed == run.record.config.seed]
+        twin = next((other for _, other in same if what_scored(other.record) == what_scored(run.record)), None)
+        if twin is not None:
             notes.append(f"{run.record.run_id} has the weights of {twin.record.run_id} and isn't counted again")
-    groups = list(by_row.values())
+            continue
+        taken = [id(row) for row, _ in same]
+        row = next((row for row in rows if id(row) not in taken), None)
+        if row is None:
+            rows.append([run])
+        else:
+            row.append(run)
+    groups = [row for rows in by_row.values() for row in rows]
     labels = _labels([group[0] for group in groups])
     ordered = [tuple(sorted(group, key=lambda run: run.record.config.seed)) for group in groups]
     return [RowRuns(label, group) for label, group in zip(labels, ordered, strict=True)], notes
@@ -95,14 +100,6 @@ def letter_of(number: int) -> str:
     return letter if number < 26 else f"{letter}{number // 26}"
 
 
-def _same_weights(one: FinishedRun, other: FinishedRun) -> bool:
-    same = (one.record.weights_sha256, one.record.config.seed) == (
-        other.record.weights_sha256,
-        other.record.config.seed,
-    )
-    return same and np.array_equal(one.results.t2i_ranks, other.results.t2i_ranks)
-
-
 def _labels(firsts: Sequence[FinishedRun]) -> list[str]:
     """Return a label for each row: the model, followed where needed by one or two settings that differ, or a number."""
     names = [run.record.config.model for run in firsts]
@@ -122,6 +119,7 @@ def _facts(run: FinishedRun) -> dict[str, Any]:
     facts = {key: value for key, value in config.items() if key not in ("settings", "options", "seed", "data")}
     facts |= {**config["settings"], **config["options"]}
     facts["training"] = run.record.dataset.train_fingerprint[:6]
-    facts["candidates"] = run.evaluation.scored_as or "all"
+    facts["scored"] = run.evaluation.scored_as or "all in fp32"
+    facts["transductive"] = run.evaluation.transductive
     facts["features"] = run.evaluation.features_fingerprint[:6]
     return facts

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from camp_bench.comparison.differences import all_but_seed, differences
+from camp_bench.comparison.differences import all_but_seed, differences, how_scored, what_scored
 from camp_bench.records import RunRecord
 
 __all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
@@ -57,9 +57,10 @@ def group_results(records: Sequence[RunRecord], split: str = "test") -> tuple[Re
 
 def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
     first = records[0].evaluation(split)
-    by_config: dict[bytes, list[RunRecord]] = {}
-    for record in records:
-        by_config.setdefault(all_but_seed(record), []).append(record)
+    by_row: dict[tuple[bytes, str], dict[tuple[int, tuple[str, ...]], RunRecord]] = {}
+    for record in records:  # weights that were evaluated twice count once
+        members = by_row.setdefault((all_but_seed(record), how_scored(record, record.evaluation(split))), {})
+        members.setdefault((record.config.seed, what_scored(record)), record)
     return ResultGroup(
         dataset=records[0].dataset.name,
         split=split,
@@ -67,7 +68,7 @@ def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
         images=first.images,
         captions=first.captions,
         chance_rsum=first.chance_rsum,
-        rows=tuple(_row(members, split) for members in by_config.values()),
+        rows=tuple(_row(list(members.values()), split) for members in by_row.values()),
         notes=differences(records, split),
     )
 

@@ -65,11 +65,12 @@ def query_differences(
     chosen = (options or CompareOptions()).checked()
     runs, _ = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     rows = choose_rows([row for group in group_runs(runs) for row in rows_of(group)[0]], chosen.models)
-    tasks = {row.runs[0].evaluation.task_fingerprint for row in rows}
+    shown = [row.runs[0].evaluation for row in rows]
+    tasks = {(one.task_fingerprint, one.protocol, one.transductive) for one in shown}
     if len(rows) != 2 or len(tasks) != 1:
         told = ", ".join(row.label for row in rows) or "none"
         raise ConfigError(
-            f"--queries: compares two rows of one task, there are {len(rows)} ({told}); pick with --models A,B"
+            f"--queries: compares two rows of one table, there are {len(rows)} ({told}); pick with --models A,B"
         )
     return _differences(rows[0], rows[1], count)
 

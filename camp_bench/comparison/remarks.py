@@ -42,6 +42,8 @@ def remarks(
                 f"{row.label} is a cascade: {cascade.proposer_model} proposes {cascade.rerank} candidates a query, and "
                 f"only these are scored"
             )
+        if (precision := side[0].evaluation.precision) != "fp32":
+            notes.append(f"{row.label} is scored in {precision}")
     if any(row.transductive for row in rows):
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")

@@ -48,7 +48,7 @@ def check_runs(
         facts.append(f"{against}, false alarms at most {limits.alpha:.2g}{holm}")
         facts.append(f"spread between seeds: {spread}")
         if others := len(folders) - len(now.runs):
-            notes.append(f"{_runs(others)} of other models or protocols left out")
+            notes.append(f"{_runs(others)} of other models, splits or protocols left out")
         notes += recall_notes(held, now, same_checkpoint=same_checkpoint)
     if speed is not None:
         rows += judge_speed(speed_baseline(baseline), speed, limits)

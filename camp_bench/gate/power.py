@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from camp_bench.baseline import Window
-from camp_bench.errors import ConfigError
+from camp_bench.errors import ConfigError, RecordError
 from camp_bench.gate.limits import METRICS, Limits
 from camp_bench.gate.noise import difference_error, expected_image_variance, seed_noise
+from camp_bench.protocols import find_protocol
 from camp_bench.stats import Error
 
 __all__ = ["GatePower", "PowerRow", "gate_power"]
@@ -63,6 +64,9 @@ def gate_power(baseline: Window, drop: float, limits: Limits, *, runs: int = 1) 
         raise ConfigError(f"--drop: got {drop}, expected points above 0, such as 2.0")
     if not 1 <= runs <= 1000:
         raise ConfigError(f"--runs: got {runs}, expected 1 or more")
+    folds = find_protocol(baseline.protocol).folds
+    if baseline.images <= folds:
+        raise RecordError(f"power: {baseline.images} images in {folds} fold(s) tell nothing of others; expected more")
     noise = seed_noise(baseline)
     each = expected_image_variance(baseline)
     share = 1 / len(baseline.runs) + 1 / runs
@@ -70,7 +74,7 @@ def gate_power(baseline: Window, drop: float, limits: Limits, *, runs: int = 1) 
     rows = []
     for name, asked in limits.tolerances.items():
         image_variance = float(each[METRICS.index(name)]) * share
-        error = difference_error(image_variance, noise, name, share, baseline.images - 1)
+        error = difference_error(image_variance, noise, name, share, baseline.images - folds)
         tolerance = asked.points(baseline.mean(name))
         rows.append(
             PowerRow(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from camp_bench.baseline import Window, same_settings
+from camp_bench.baseline import SCORED, Window, same_settings
 from camp_bench.errors import RecordError
 from camp_bench.gate.limits import METRICS, Limits
 from camp_bench.gate.noise import difference_error, image_parts, seed_noise
@@ -113,7 +113,7 @@ def recall_notes(baseline: Window, now: Window, *, same_checkpoint: bool) -> tup
             notes.append(f"{what}: {other}, the baseline's {one}")
     notes.extend(f"{run.run_id} collapsed: its training ended on the plateau" for run in now.runs if run.collapsed)
     known = {run.weights_sha256 for run in baseline.runs}
-    if not same_checkpoint and all(run.weights_sha256 in known for run in now.runs):
+    if not same_checkpoint and all(run.weights_sha256 and run.weights_sha256 in known for run in now.runs):
         notes.append("these are the baseline's own weights; --same-checkpoint judges them more sharply")
     return tuple(notes)
 
@@ -126,7 +126,7 @@ def _require_comparable(baseline: Window, now: Window) -> None:
         "task_fingerprint",
         "features_fingerprint",
         "train_fingerprint",
-        "cascade",
+        *SCORED,
         "images",
         "captions",
     ):

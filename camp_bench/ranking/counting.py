@@ -93,7 +93,7 @@ class HostTally:
         rows, of_images = self._grid.image_tiles[i], self._of_images[i]
         images = np.arange(rows.start, rows.stop)
         positive, best = self._positive[captions], self._best[rows.start : rows.stop]
-        down = [slice(0, len(captions))] if of_captions is None else of_captions.places
+        down = _cut(len(captions), BLOCK_COLUMNS) if of_captions is None else of_captions.places
         if self._top:
             single = scores.astype(np.float32, copy=False)
             of_images.start(single)
@@ -139,9 +139,7 @@ class _Lists:
     """Top lists of the rows or columns of a tile, in parts so that several threads can keep them."""
 
     def __init__(self, queries: int, most: int, size: int) -> None:
-        parts = -(-queries // most)
-        ends = [queries * part // parts for part in range(parts + 1)]
-        self.places = [slice(start, stop) for start, stop in pairwise(ends)]
+        self.places = _cut(queries, most)
         self.parts = [TopLists(place.stop - place.start, size) for place in self.places]
         self.size = size
 
@@ -151,6 +149,13 @@ class _Lists:
 
     def result(self) -> Keys:
         return np.concatenate([part.result() for part in self.parts])
+
+
+def _cut(count: int, most: int) -> list[slice]:
+    """Return parts of at most so many, of about the same size; a block's counts are bytes, which hold no more."""
+    parts = -(-count // most)
+    ends = [count * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def _each(work: Callable[[T], R], pieces: Iterable[T], *, shared: bool) -> Iterator[R]:
