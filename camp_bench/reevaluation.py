@@ -19,7 +19,7 @@ from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_te
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
-from camp_bench.data.judgements import read_judgements
+from camp_bench.data.judgements import ECCV_SETS, MIN_GRADE, OF_DATA, read_judgements
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, require_precision, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError, RecordError
@@ -123,7 +123,7 @@ def evaluate_run(
     rerank: int | None = None,
     proposer: Path | None = None,
     relevance: str | None = None,
-    min_grade: float = 3.0,
+    min_grade: float | None = None,
     precision: str = "fp32",
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
@@ -142,6 +142,7 @@ def evaluate_run(
     check_examples(examples)
     _check_cascade(rerank, proposer, protocol)
     _check_relevance(relevance, min_grade, rerank, protocol)
+    grade = MIN_GRADE if min_grade is None else min_grade
     place = resolve_device(device)
     require_precision(place, precision)
     if rerank is not None and precision != "fp32":
@@ -163,7 +164,7 @@ def evaluate_run(
                 f"on size {one.record.dataset.feature_size}; give data of the same features"
             )
     folds = folds_of(of_split, protocol)
-    judged = None if relevance is None else read_judgements(relevance, of_split, min_grade)
+    judged = None if relevance is None else read_judgements(relevance, of_split, grade)
     top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     cache = corpus.dataset.cache
     prints = Fingerprints(
@@ -245,7 +246,7 @@ def evaluate_run(
                     cascade=facts,
                     relevance=None
                     if judged is None or graded is None
-                    else relevance_facts(judged, found, min_grade, graded.scores),
+                    else relevance_facts(judged, found, grade, graded.scores),
                     precision=precision,
                     fp32_metrics=exact,
                 ),
@@ -270,9 +271,11 @@ def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> 
         raise ConfigError(f"rerank: protocol {protocol} ranks in folds; expected one that ranks all at once")
 
 
-def _check_relevance(relevance: str | None, min_grade: float, rerank: int | None, protocol: str) -> None:
-    if not math.isfinite(min_grade):
+def _check_relevance(relevance: str | None, min_grade: float | None, rerank: int | None, protocol: str) -> None:
+    if min_grade is not None and not math.isfinite(min_grade):
         raise ConfigError(f"min_grade: got {min_grade}, expected a finite number")
+    if min_grade is not None and relevance in (None, OF_DATA, *ECCV_SETS):
+        raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
     if relevance is not None and rerank is not None:
         raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
     if relevance is not None and find_protocol(protocol).folds > 1:

@@ -156,6 +156,7 @@ def test_more_positives_than_a_record_s_top_list_get_longer_ones(run: Path, tmp_
         ({"protocol": "coco-1k-5fold"}, "ranks in folds"),
         ({"rerank": 2}, "leave out --relevance or --rerank"),
         ({"min_grade": float("nan")}, "min_grade: got nan"),
+        ({"min_grade": 2.0}, "min_grade: means nothing without marks"),
     ],
 )
 def test_what_does_not_go_together_is_refused(run: Path, tmp_path: Path, changes: dict[str, object], said: str) -> None:

@@ -365,6 +365,8 @@ class TestOptions:
             ("toy:", "expected 'toy' or 'toy:key=value,...'"),
             ("toys", "expected 'toy' or 'toy:key=value,...'"),
             ("toy:train=0", "train=0, expected a whole number of 1 or more"),
+            ("toy:train=999999999", "train=999999999, expected 1,000,000 at most"),
+            ("toy:regions=1001", "regions=1001, expected 1,000 at most"),
             ("toy:seed=-1", "seed=-1, expected a whole number of 0 or more"),
             ("toy:regions=7", "regions=7, expected a whole number of 8 or more"),
             ("toy:feature_size=7", "feature_size=7, expected a whole number of 8 or more"),

@@ -90,6 +90,10 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         save("test_ims.npy", with_value("test", 0, 2)),
         ["warning: test_ims.npy: 1 image is all zeros, the first is row 2"],
     ),
+    "huge": (
+        save("test_ims.npy", with_value("test", 1e30, 1, 1, 1)),
+        ["warning: test_ims.npy: 1 image has a feature beyond 1,000,000, which sums can't hold; the first is row 1"],
+    ),
     "twice in a split": (
         save("test_ims.npy", features("test")[[0, 1, 1]]),
         ["warning: test_ims.npy: 1 image has the features of an earlier one, the first is image 2, that of 1"],

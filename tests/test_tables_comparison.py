@@ -178,6 +178,9 @@ def test_format_is_asked_for_or_told_by_the_suffix() -> None:
     assert format_of("json", Path("a.tex")) == "json"
     with pytest.raises(ConfigError, match="did you mean 'latex'"):
         format_of("latx", None)
+    with pytest.raises(ConfigError, match=r"-o t\.pdf: '\.pdf' is no format; expected \.md"):
+        format_of(None, Path("t.pdf"))
+    assert format_of(None, Path("table.txt")) == format_of(None, Path("table")) == "table"
 
 
 def test_the_paragraph_says_what_was_done_and_found(table: Comparison) -> None:

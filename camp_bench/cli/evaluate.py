@@ -42,7 +42,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
     ] = None,
-    min_grade: Annotated[float, typer.Option(metavar="G", help="Mean mark from which a pair is a positive.")] = 3.0,
+    min_grade: Annotated[
+        float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,

@@ -28,7 +28,8 @@ def models(
         _test(name)
     else:
         asked = " ".join(["models", action, *([name] if name else [])])
-        raise ConfigError(f"got '{asked}'{nearest(action, ['test'])}, expected 'models' or 'models test NAME'")
+        hint = ": the name of a model is missing" if action == "test" else nearest(action, ["test"])
+        raise ConfigError(f"got '{asked}'{hint}, expected 'models' or 'models test NAME'")
 
 
 def _list() -> None:

@@ -39,11 +39,12 @@ def print_results(finished: Sequence[tuple[Path, RunRecord]], split: str) -> Non
 def describe_cascade(cascade: CascadeFacts, rsum: float) -> str:
     """Return what a cascade saved and what it lost, both as measured."""
     saved, full = 1 - cascade.pairs_scored / cascade.pairs, cascade.full_metrics["rsum"]
+    changed = f"lost {full - rsum:.1f}" if rsum <= full else f"gained {rsum - full:.1f}"
     return (
         f"cascade: {cascade.proposer_model} proposed {cascade.rerank} candidates a query, run {cascade.proposer}\n"
         f"  saved {saved:.1%} of the pairs: {cascade.pairs_scored:,} scored of {cascade.pairs:,}, "
         f"{cascade.seconds:.1f} s instead of {cascade.full_seconds:.1f} s\n"
-        f"  lost {full - rsum:.1f} of rsum: {rsum:.1f} instead of {full:.1f}"
+        f"  {changed} of rsum: {rsum:.1f} instead of {full:.1f}"
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from camp_bench.errors import DataError, RecordError
+from camp_bench.errors import DataError, RecordError, nearest
 from camp_bench.metrics import RECALL_AT
 from camp_bench.protocols import find_protocol, fold_images
 from camp_bench.records import RECORD_NAME, EvaluationRecord, RunRecord, read_arrays, read_record
@@ -95,8 +95,12 @@ def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]
     record = read_record(file)
     wanted = [item for item in record.evaluations if item.queries and split in (None, item.split)]
     if not wanted:
-        what = f"of split '{split}'" if split else "of any split"
-        raise RecordError(f"{file}: keeps no per-query results {what}, without which nothing can be tested")
+        kept = [item.split for item in record.evaluations if item.queries]
+        what = f"of split '{split}'{nearest(split, kept)}" if split else "of any split"
+        raise RecordError(
+            f"{file}: keeps no per-query results {what}, without which nothing can be tested; it has them of "
+            f"{', '.join(dict.fromkeys(kept)) or 'none'}"
+        )
     return [FinishedRun(file.parent, record, item, _results(file, record, item, ks)) for item in wanted]
 
 

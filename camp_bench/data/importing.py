@@ -90,5 +90,5 @@ def _is_zip(file: Path) -> bool:
 def _refuse_options(source: Path, *options: object) -> None:
     """Raise ConfigError where an option is given that means nothing here. options: name, value, name, value, ..."""
     for name, value in zip(options[::2], options[1::2], strict=True):
-        if value:
+        if value is not None and value != () and value != [] and value is not False:
             raise ConfigError(f"{name}: means nothing for {source}; leave it out")

@@ -20,10 +20,12 @@ from camp_bench.data.dataset import Split
 from camp_bench.errors import DataError
 from camp_bench.relevance import Positives, make_positives
 
-__all__ = ["ECCV_SETS", "OF_DATA", "Judgements", "read_judgements"]
+__all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "read_judgements"]
 
 OF_DATA = "data"
 """Stands for what the dataset itself knows, as the toy data does."""
+MIN_GRADE = 3.0
+"""The mean mark from which a pair counts as true, unless another one is asked for."""
 ECCV_SETS = {"eccv": "ECCV Caption", "cxc": "CxC"}
 """Sets of the package `eccv_caption`: extended truth of COCO's 5,000 test images."""
 COCO_IMAGES, COCO_CAPTIONS = 5000, 25000

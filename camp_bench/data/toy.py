@@ -35,6 +35,7 @@ CAPTIONS_PER_IMAGE = 5
 _SPLITS = ("train", "dev", "test")
 _RETOUCHED = 0.2
 _LEAST = {"train": 1, "dev": 1, "test": 1, "regions": MIN_REGIONS, "feature_size": 8, "seed": 0}
+_MOST = {"train": 10**6, "dev": 10**6, "test": 10**6, "regions": 1000, "feature_size": 2**16, "seed": 10**18 - 1}
 _KEYS = ", ".join(_LEAST)
 
 
@@ -54,6 +55,8 @@ class ToyOptions:
             value = getattr(self, name)
             if value < least:
                 raise ConfigError(f"toy: {name}={value}, expected a whole number of {least} or more; raise it")
+            if value > _MOST[name]:
+                raise ConfigError(f"toy: {name}={value}, expected {_MOST[name]:,} at most; lower it")
 
 
 def parse_toy(source: str) -> ToyOptions:
@@ -74,7 +77,8 @@ def parse_toy(source: str) -> ToyOptions:
         # int() alone would also take "1_000" and digits of other scripts, and raise its own error for very long ones.
         if not re.fullmatch(r"-?[0-9]{1,18}", text):
             raise ConfigError(
-                f"data '{source}': {key}='{text}', expected a whole number; write it as in {key}={_LEAST[key]}"
+                f"data '{source}': {key}='{text}', expected a whole number from {_LEAST[key]} to {_MOST[key]:,}; "
+                f"write it as in {key}={_LEAST[key]}"
             )
         values[key] = int(text)
     return ToyOptions(**values)

@@ -36,6 +36,8 @@ __all__ = ["Problem", "verify_folder"]
 SHOWN = 5
 """Faults of one kind in one file that are listed one by one; more are counted."""
 
+HUGE = 1e6
+"""Features of detectors stay below a hundred: beyond this, one is broken."""
 CHUNK_BYTES = 16 * 2**20
 NESTED = {"test", "testall"}
 """COCO's test is a part of testall, so they share images on purpose."""
@@ -74,7 +76,8 @@ def verify_folder(folder: Path, progress: Progress) -> Iterator[Problem]:
     All features are read once, a few megabytes at a time. Raises DataError where there is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one with {{train,dev,test}}_ims.npy and _caps.txt")
+        what = "is a file" if folder.exists() else "no such folder"
+        raise DataError(f"{folder}: {what}; expected a folder with {{train,dev,test}}_ims.npy and _caps.txt")
     names = [name for name in SPLITS if any((folder / f"{name}_{kind}").exists() for kind in ("ims.npy", "caps.txt"))]
     if not names:
         raise DataError(f"{folder}: has no split; expected {{train,dev,test}}_ims.npy and _caps.txt in it")
@@ -160,7 +163,8 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
     if header is None:
         return
     if header.dtype not in (np.float16, np.float32):
-        yield Problem("error", ims, f"holds {header.dtype} values; expected float16 or float32; import the folder")
+        remedy = "import the folder" if header.dtype.kind == "f" else "save it again after .astype('float32')"
+        yield Problem("error", ims, f"holds {header.dtype} values; expected float16 or float32; {remedy}")
         found.header = None
         return
     if (more := (folder / ims).stat().st_size - header.file_bytes) > 0:
@@ -170,6 +174,7 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
     every = CAPTIONS_AN_IMAGE if repeated and rows % CAPTIONS_AN_IMAGE == 0 else 1
     bad: list[str] = []
     empty: list[int] = []
+    huge: list[int] = []
     differing: list[int] = []
     with (folder / ims).open("rb") as stream:
         step = max(1, CHUNK_BYTES // (header.row_bytes * every)) * every
@@ -178,6 +183,10 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
             flat = images.reshape(len(images), -1)
             finite = np.isfinite(flat).all(axis=1)
             bad += [f"row {first + int(i) * every} has a NaN or infinite feature" for i in np.flatnonzero(~finite)]
+            huge += [
+                first + int(i) * every
+                for i in np.flatnonzero(finite & (np.abs(flat).max(axis=1).astype(np.float64) > HUGE))
+            ]
             empty += [first + int(i) * every for i in np.flatnonzero(~flat.any(axis=1))]
             starts = np.arange(0, len(chunk), every, dtype=np.int64)
             whole = chunk.reshape(len(chunk), 1, -1)
@@ -188,6 +197,11 @@ def _check_features(folder: Path, found: _Found, progress: Progress) -> Iterator
     yield from _listed(ims, "rows", (f"{text}; expected finite numbers; extract that image again" for text in bad))
     if differing:
         yield Problem("error", ims, differing_rows(rows, differing[0], ims))
+    if huge:
+        told = _count(huge, "image has", "images have")
+        yield Problem(
+            "warning", ims, f"{told} a feature beyond {HUGE:,.0f}, which sums can't hold; the first is row {huge[0]}"
+        )
     if empty:
         yield Problem(
             "warning", ims, f"{_count(empty, 'image is', 'images are')} all zeros, the first is row {empty[0]}"

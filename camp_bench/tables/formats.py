@@ -32,9 +32,18 @@ ACTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def format_of(wanted: str | None, output: Path | None) -> str:
-    """Return the format: the one asked for, else what the file's suffix tells, else `table`."""
+    """Return the format: the one asked for, else what the file's suffix tells, else `table`.
+
+    Raises ConfigError for another format, and for a suffix that tells none.
+    """
     if wanted is None:
-        return SUFFIXES.get(output.suffix.lower(), "table") if output else "table"
+        suffix = output.suffix.lower() if output else ""
+        if suffix in ("", ".txt"):
+            return "table"
+        if suffix not in SUFFIXES:
+            known = ", ".join(SUFFIXES)
+            raise ConfigError(f"-o {output}: '{suffix}' is no format; expected {known} or .txt, or give --format")
+        return SUFFIXES[suffix]
     if wanted not in FORMATS:
         raise ConfigError(f"--format: got '{wanted}', expected one of {', '.join(FORMATS)}{nearest(wanted, FORMATS)}")
     return wanted
