@@ -27,7 +27,7 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.protocols import find_protocol, fold_images
-from camp_bench.records import Environment, RunRecord, list_records, read_arrays, read_record
+from camp_bench.records import Environment, RunRecord, list_records, read_arrays, read_record, require_version
 from camp_bench.throughput_records import ThroughputReport, check_throughput, write_output
 
 __all__ = [
@@ -209,9 +209,7 @@ def read_baseline(path: str | Path) -> Baseline:
             f"{path}: can't be read ({error.strerror}); expected a file that `camp-bench baseline save` wrote"
         ) from None
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("schema_version")
-        if version != SCHEMA_VERSION or isinstance(version, bool):
-            raise RecordError(f"{path}: schema version {version}, this camp-bench reads {SCHEMA_VERSION}")
+        require_version(data, path, SCHEMA_VERSION)
         file = msgspec.json.decode(data, type=_File)
         if _checksum(bytes(file.baseline)) != file.sha256:
             raise RecordError(f"{path}: its checksum differs, the file is damaged or was edited; save it again")

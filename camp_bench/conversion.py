@@ -30,8 +30,10 @@ from camp_bench.records import (
     RunRecord,
     TrainingRecord,
     VocabularyFacts,
+    file_sha256,
     new_folder,
     require_writable,
+    storable,
     write_file,
     write_record,
 )
@@ -87,12 +89,10 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
         model = build_model(found.variant, found.settings, found.options, found.shape, seed=0)
         model.load_state_dict(found.weights)
         weights = safetensors.torch.save(found.weights)
-    with source.file.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     files = {WEIGHTS_NAME: weights, VOCABULARY_NAME: vocabulary.to_json().encode()}
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     record = RunRecord(
-        run_id=_printable(source.file.name),
+        run_id=storable(source.file.name),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         command=tuple(command),
         config=RunConfig(
@@ -131,9 +131,9 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
             collapsed=False,
             epochs=(),
             checkpoint=CheckpointFacts(
-                file=_printable(source.file.name),
-                sha256=sha256,
-                vocabulary_file=_printable(source.vocabulary.name),
+                file=storable(source.file.name),
+                sha256=file_sha256(source.file),
+                vocabulary_file=storable(source.vocabulary.name),
                 vocabulary_sha256=vocabulary_sha256,
                 epoch=found.epoch,
                 steps=found.steps,
@@ -214,7 +214,3 @@ def _check(source: CheckpointSource, found: Checkpoint, vocabulary: Vocabulary) 
             f"{source.vocabulary}: {len(vocabulary):,} words, but {source.file} was trained with "
             f"{found.shape.vocabulary_size:,}; give the vocabulary that its program used"
         )
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -72,8 +72,8 @@ def _precision_settings() -> tuple[Any, ...]:
 
 
 @contextmanager
-def nondeterminism() -> Iterator[list[str]]:
-    """Collect, in the list it yields, what torch says about kernels without a deterministic form."""
+def nondeterminism(device: torch.device | None = None) -> Iterator[list[str]]:
+    """Collect, in the list it yields, what torch says about kernels without a deterministic form, and if none has."""
     reasons: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -84,6 +84,8 @@ def nondeterminism() -> Iterator[list[str]]:
             reasons.append(text.splitlines()[0])
         else:
             warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
+    if device is not None and device.type == "mps":
+        reasons.append("the mps device has no deterministic mode")
 
 
 PRECISIONS = ("fp32", "bf16", "fp16")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking import TOP, Held, Ranks, build_grid, fit_tile, rank_tiles
+from camp_bench.ranking import TOP, Held, Ranks, as_slice, build_grid, fit_tile, rank_tiles
 from camp_bench.scoring.product import product
 
 __all__ = ["rank_embeddings"]
@@ -76,9 +76,7 @@ def rank_embeddings(
 def _vectors(
     side: str, source: Vectors, items: npt.NDArray[np.int64], measure: str, device: torch.device | str
 ) -> Tensor:
-    run = len(items) == items[-1] - items[0] + 1 and bool((np.diff(items) == 1).all())
-    part = source[items[0] : items[-1] + 1] if run else source[items]
-    vectors = torch.from_numpy(np.array(part)).to(device=device, dtype=torch.float32)
+    vectors = torch.from_numpy(np.array(source[as_slice(items)])).to(device=device, dtype=torch.float32)
     length = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
     wrong = ~length.isfinite() | ((length == 0) if measure == "cosine" else False)
     if bool(wrong.any()):

@@ -28,7 +28,7 @@ from camp_bench.devices import (
 from camp_bench.environment import peak_memory_bytes
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
-from camp_bench.gallery import depends_on_gallery
+from camp_bench.gallery import is_transductive
 from camp_bench.initial import read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
@@ -159,7 +159,7 @@ def _run(
     for name in SPLITS[1:]:  # a budget that holds no pair shows before the training
         tile_size(model, splits[name].split, splits[name].token_ids, config.settings.memory_budget_bytes)
     scores = ScoreFile(folder, splits["test"].split) if material.asked.save_scores else None
-    with strict_numerics(device), nondeterminism() as reasons:
+    with strict_numerics(device), nondeterminism(device) as reasons:
         trained = train(
             model,
             splits["train"],
@@ -177,9 +177,7 @@ def _run(
             on_tile=lambda done, total: reporter.on_tile("test", done, total),
             on_scores=None if scores is None else scores.take,
         )
-        transductive = model.transductive or depends_on_gallery(model, splits["test"], device)
-    if device.type == "mps":
-        reasons.append("the mps device has no deterministic mode")
+        transductive = is_transductive(model, splits["test"], device)
     files = {
         WEIGHTS_NAME: write_file(folder / WEIGHTS_NAME, safetensors.torch.save(trained.weights)),
         VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),

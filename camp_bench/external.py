@@ -21,7 +21,7 @@ from camp_bench.config import RunConfig, Settings, parse_bytes, require_text, us
 from camp_bench.data import open_dataset
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints, task_fingerprint
-from camp_bench.data.matrices import map_matrix, sha256_of
+from camp_bench.data.matrices import map_matrix
 from camp_bench.devices import explained_memory
 from camp_bench.embeddings import rank_embeddings
 from camp_bench.errors import ConfigError, NumericError
@@ -36,7 +36,9 @@ from camp_bench.records import (
     RunRecord,
     TrainingRecord,
     VocabularyFacts,
+    file_sha256,
     new_run_folder,
+    storable,
     write_arrays,
     write_record,
 )
@@ -165,8 +167,8 @@ def add_external(
             weights_sha256="",
             files=written,
             external=ExternalFacts(
-                files={what: file.name.encode("utf-8", "backslashreplace").decode() for what, file in files.items()},
-                sha256={what: sha256_of(file) for what, file in files.items()},
+                files={what: storable(file.name) for what, file in files.items()},
+                sha256={what: file_sha256(file) for what, file in files.items()},
                 measure="" if source.scores else source.measure,
             ),
         )

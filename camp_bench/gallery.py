@@ -17,7 +17,7 @@ from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.models.base import PairModel
 from camp_bench.shapes import Float
 
-__all__ = ["depends_on_gallery", "gallery_scores"]
+__all__ = ["depends_on_gallery", "gallery_scores", "is_transductive"]
 
 IMAGES, CAPTIONS = 3, 6
 """How many are looked at: enough for a dependence to show, few enough to cost nothing."""
@@ -39,6 +39,11 @@ def depends_on_gallery(model: PairModel, whole: TokenizedSplit, device: torch.de
     cut = gallery_scores(model, whole, half, quarter, device)
     changes = (turned - scores, cut - scores[: len(half), : len(quarter)])
     return any(bool((change.nan_to_num(0, 0, 0).abs() > near).any()) for change in changes)
+
+
+def is_transductive(model: PairModel, whole: TokenizedSplit, device: torch.device) -> bool:
+    """Return whether a model says that its scores depend on the gallery, or they do."""
+    return model.transductive or depends_on_gallery(model, whole, device)
 
 
 @torch.no_grad()

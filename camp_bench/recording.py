@@ -34,6 +34,7 @@ from camp_bench.records import (
     VocabularyFacts,
     create_scores,
     file_sha256,
+    storable,
 )
 from camp_bench.relevance import grade_correlations, positive_metrics
 from camp_bench.tiling import Numbers, OnScores
@@ -200,7 +201,7 @@ def relevance_facts(
         found = positive_metrics(ranks.top_ids, positives)
         metrics |= {f"{direction}.{name}": value for name, value in found.items()}
     return RelevanceFacts(
-        source=judged.source.encode("utf-8", "backslashreplace").decode(),
+        source=storable(judged.source),
         sha256=judged.sha256,
         min_grade=min_grade,
         queries={direction: len(positives.queries) for direction, (_, positives) in sides.items()},
@@ -216,7 +217,7 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
     splits = corpus.splits
     any_split = next(iter(splits.values()))
     return DatasetFacts(
-        name=corpus.dataset.name.encode("utf-8", "backslashreplace").decode(),
+        name=storable(corpus.dataset.name),
         source=corpus.dataset.source,
         images={name: split.n_images for name, split in splits.items()},
         captions={name: split.n_captions for name, split in splits.items()},

@@ -60,7 +60,9 @@ __all__ = [
     "read_arrays",
     "read_file",
     "read_record",
+    "require_version",
     "require_writable",
+    "storable",
     "write_arrays",
     "write_file",
     "write_record",
@@ -77,6 +79,12 @@ COLLAPSED_SHARE = 0.9
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of everything in a record."""
+
+
+class _Versioned(msgspec.Struct):
+    """Of a file, its version alone."""
+
+    schema_version: Any = None
 
 
 class Measurement(_Strict, frozen=True, kw_only=True):
@@ -452,9 +460,7 @@ def read_record(folder: str | Path) -> RunRecord:
     except OSError as error:
         raise RecordError(f"{path}: can't be read ({error.strerror}); expected a run's {RECORD_NAME}") from None
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise RecordError(f"{path}: schema version {version}, this camp-bench reads {SCHEMA_VERSION}")
+        require_version(data, path, SCHEMA_VERSION)
         record = msgspec.json.decode(data, type=RunRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: not a run record: {error}") from None
@@ -462,6 +468,18 @@ def read_record(folder: str | Path) -> RunRecord:
         if not (path.parent / name).is_file() or Path(name).name != name:
             raise RecordError(f"{path}: its file {name} is not there")
     return record
+
+
+def require_version(data: bytes, path: str | Path, expected: int) -> None:
+    """Raise RecordError unless JSON says that it is of this version; msgspec.DecodeError for what is no such object."""
+    version = msgspec.json.decode(data, type=_Versioned).schema_version
+    if version != expected or isinstance(version, bool):
+        raise RecordError(f"{path}: schema version {version}, this camp-bench reads {expected}")
+
+
+def storable(text: str) -> str:
+    """Return text as JSON can hold it: bytes that are no UTF-8, as names of files can have them, are spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def list_records(results: str | Path) -> list[Path]:

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import safetensors
 import safetensors.torch
-import torch
 
 from camp_bench.cascade import Cascade, evaluate_cascade
 from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_text, resolve_settings
@@ -25,7 +24,7 @@ from camp_bench.devices import explained_memory, nondeterminism, require_precisi
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
-from camp_bench.gallery import depends_on_gallery
+from camp_bench.gallery import is_transductive
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
@@ -179,7 +178,7 @@ def evaluate_run(
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
         scores = ScoreFile(home, of_split) if save_scores else None
-        with strict_numerics(place), nondeterminism() as reasons:
+        with strict_numerics(place), nondeterminism(place) as reasons:
             on_tile = lambda done, total: reporter.on_tile(split, done, total)
             graded = None if judged is None else PairScores(judged.images, judged.captions)
             on_scores = told_of(scores, graded)
@@ -196,7 +195,7 @@ def evaluate_run(
                     top=top,
                     precision=precision,
                 )
-                transductive = _transductive(run.model, encoded, place)
+                transductive = is_transductive(run.model, encoded, place)
                 if precision != "fp32":
                     exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
             else:
@@ -212,9 +211,8 @@ def evaluate_run(
                     on_scores=on_scores,
                 )
                 found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
-                transductive = _transductive(run.model, encoded, place) or _transductive(cheap.model, proposed, place)
-        if place.type == "mps":
-            reasons.append("the mps device has no deterministic mode")
+                both = ((run.model, encoded), (cheap.model, proposed))
+                transductive = any(is_transductive(model, items, place) for model, items in both)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if examples:
@@ -256,10 +254,6 @@ def evaluate_run(
         )
         write_record(home, record)
     return results / run_id, record
-
-
-def _transductive(model: PairModel, items: TokenizedSplit, device: torch.device) -> bool:
-    return model.transductive or depends_on_gallery(model, items, device)
 
 
 def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> None:

@@ -14,12 +14,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
 from camp_bench.errors import OutputError, RecordError
-from camp_bench.records import Environment, Measurement
+from camp_bench.records import Environment, Measurement, require_version
 
 __all__ = [
     "RANDOM",
@@ -226,9 +226,7 @@ def read_throughput(path: str | Path) -> ThroughputReport:
     except OSError as error:
         raise RecordError(f"{path}: can't be read ({error.strerror}); expected a throughput report (JSON)") from None
     try:
-        version = msgspec.json.decode(data, type=dict[str, Any]).get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise RecordError(f"{path}: schema version {version}, this camp-bench reads {SCHEMA_VERSION}")
+        require_version(data, path, SCHEMA_VERSION)
         report = msgspec.json.decode(data, type=ThroughputReport)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path}: not a throughput report: {error}") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from camp_bench.data.npy import read_header
 from camp_bench.errors import DataError
 
-__all__ = ["map_matrix", "sha256_of"]
+__all__ = ["map_matrix"]
 
 DTYPES = (np.float16, np.float32, np.float64)
 
@@ -33,21 +32,10 @@ def map_matrix(file: Path, rows: int | None = None, columns: int | None = None) 
         raise DataError(
             f"{file}: shape {header.shape} of {header.dtype}; expected two dimensions of float16, float32 or float64"
         )
-    if header.fortran_order:  # one row would lie scattered over the whole file
-        raise DataError(f"{file}: is in Fortran order; expected C order; save it again after np.ascontiguousarray")
-    if header.file_bytes > size:
-        raise DataError(
-            f"{file}: is cut off, its header announces {header.file_bytes:,} bytes and it has {size:,}; get it again"
-        )
+    header.require_rows(file, size)
     wanted = (rows, columns)
     if any(want not in (None, have) for want, have in zip(wanted, header.shape, strict=True)):
         told = " x ".join("any" if want is None else f"{want:,}" for want in wanted)
         turned = "; transpose it: rows are images" if header.shape[::-1] == wanted else ""
         raise DataError(f"{file}: is {header.shape[0]:,} x {header.shape[1]:,}; expected {told}{turned}")
     return np.memmap(file, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape)
-
-
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

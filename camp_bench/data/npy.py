@@ -49,12 +49,17 @@ class Header:
 
     def require_features(self, where: object, size: int) -> None:
         """Raise DataError unless these are whole rows of regions; size: bytes that the file has."""
-        shape, dtype = self.shape, self.dtype
+        shape = self.shape
         if len(shape) not in (2, 3) or min(shape) < 1:
             raise DataError(
                 f"{where}: has shape {shape}; expected (images, regions, feature size) or (images, feature size), "
                 f"each 1 or more; extract the features again, or reshape a map of cells to one region a cell"
             )
+        self.require_rows(where, size)
+
+    def require_rows(self, where: object, size: int) -> None:
+        """Raise DataError unless whole rows lie one behind the other; size: bytes that the file has."""
+        shape, dtype = self.shape, self.dtype
         if self.fortran_order:  # one image would lie scattered over the whole file
             raise DataError(f"{where}: is in Fortran order; expected C order; save it again after np.ascontiguousarray")
         if self.file_bytes > size:

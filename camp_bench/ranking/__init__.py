@@ -9,7 +9,7 @@ from __future__ import annotations
 from camp_bench.ranking.grid import TileGrid, build_grid, fit_tile
 from camp_bench.ranking.holding import Held, bytes_of
 from camp_bench.ranking.rerank import rerank
-from camp_bench.ranking.stored import rank_stored
+from camp_bench.ranking.stored import as_slice, rank_stored
 from camp_bench.ranking.tiles import TOP, DirectionRanks, Ranks, rank_matrix, rank_tiles
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Held",
     "Ranks",
     "TileGrid",
+    "as_slice",
     "build_grid",
     "bytes_of",
     "fit_tile",

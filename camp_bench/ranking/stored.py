@@ -13,7 +13,7 @@ from torch import Tensor
 from camp_bench.ranking.grid import build_grid, fit_tile
 from camp_bench.ranking.tiles import TOP, Ranks, rank_tiles
 
-__all__ = ["rank_stored"]
+__all__ = ["as_slice", "rank_stored"]
 
 TILE = 1000, 2500
 """The largest tile: 10 MB of float32."""
@@ -49,13 +49,13 @@ def rank_stored(
 
     def tile(i: int, t: int) -> Tensor:
         rows, columns = images[grid.image_tiles[i]], captions[grid.caption_tiles[t]]
-        part = np.asarray(scores[_slice(rows)][:, _slice(columns)])
+        part = np.asarray(scores[as_slice(rows)][:, as_slice(columns)])
         return torch.from_numpy(part.astype(np.float32) if part.dtype == np.float16 else np.array(part))
 
     return rank_tiles(grid, tile, top=top, on_tile=on_tile)
 
 
-def _slice(numbers: Ints) -> Ints | slice:
+def as_slice(numbers: Ints) -> Ints | slice:
     """Return a slice where the numbers follow each other, which a mapped file reads in one go."""
     whole = len(numbers) == numbers[-1] - numbers[0] + 1 and bool((np.diff(numbers) == 1).all())
     return slice(int(numbers[0]), int(numbers[-1]) + 1) if whole else numbers
