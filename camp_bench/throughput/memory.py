@@ -26,7 +26,8 @@ _RESET_PEAK = "5"
 def peak_bytes(device: torch.device, compute: Callable[[], object]) -> int | None:
     """Return the most memory that `compute` took above what was held before; None where the system doesn't tell.
 
-    On a GPU that is memory of tensors, elsewhere resident memory of the process, to a page or so a thread.
+    On a GPU that is memory of tensors, elsewhere resident memory of the process, to a page or so a thread; what the
+    allocator kept of earlier work and couldn't be made to give back is not seen.
     """
     gc.collect()
     if device.type == "cuda":
