@@ -1,0 +1,32 @@
+"""Loops that are compiled to machine code when they are first called.
+
+numpy and torch pass over all numbers once for every operation; where a scorer or a ranking needs many cheap operations
+on each number, those passes are what it costs. A compiled loop does them all while a number is in a register.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import numba
+
+__all__ = ["compiled"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    """Return the function compiled for this processor, and run without Python's lock, so that threads run it at once.
+
+    Compiling takes about a second for each kind of arguments; the result is kept for later processes where some folder
+    can be written to. options: numba's, such as `fastmath`.
+    """
+    settings = {"nogil": True, "error_model": "numpy", **options}
+    found: Callable[P, R]
+    try:
+        found = numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written to
+        found = numba.njit(**settings)(function)
+    return found
