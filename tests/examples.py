@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from camp_bench.records import (
     TrainingRecord,
     VocabularyFacts,
     new_run_folder,
+    read_record,
     write_arrays,
     write_record,
 )
@@ -175,3 +177,16 @@ def write_run(results: Path, name: str = "run", **changes: Any) -> RunRecord:
         record = example_record(run_id=found, files={"queries_test.npz": checksum}, **changes)
         write_record(folder, record)
     return record
+
+
+def damage(run: Path, copy: Path, name: str, content: bytes, *, forge: bool) -> Path:
+    """Copy a run with one file replaced; `forge`: the record vouches for the new content."""
+    copy.mkdir()
+    for file in run.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / name).write_bytes(content)
+    if forge:
+        record = read_record(copy)
+        checksum = hashlib.sha256(content).hexdigest()
+        write_record(copy, msgspec.structs.replace(record, files=record.files | {name: checksum}))
+    return copy
