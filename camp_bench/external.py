@@ -236,10 +236,7 @@ def _evaluate(
 ) -> Evaluation:
     parts, captions = [], []
     for fold in folds:
-        place = np.full(split.n_images, -1, dtype=np.int64)
-        place[fold] = np.arange(len(fold))
-        own = np.flatnonzero(place[split.image_of] >= 0)
-        image_of = place[split.image_of[own]]
+        own, image_of = split.captions_of(fold)
         captions.append(own)
         with timed(CPU) as whole:
             ranks = rank(fold, own, image_of, on_tile)
