@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +28,8 @@ __all__ = [
     "evaluate_folds",
     "evaluate_split",
     "folds_of",
+    "join_folds",
+    "told_of_whole",
 ]
 
 
@@ -149,8 +153,8 @@ def evaluate_folds(
     for fold in folds:
         part, own = whole.subset(fold)
         captions.append(own)
-        parts.append(
-            evaluate_split(
+        with told_of_whole(fold, own):
+            found = evaluate_split(
                 model,
                 part.split,
                 part.token_ids,
@@ -159,8 +163,22 @@ def evaluate_folds(
                 on_scores=_of_whole(on_scores, fold, own),
                 precision=precision,
             )
-        )
+        parts.append(found)
     return join_folds(parts, folds, captions)
+
+
+@contextmanager
+def told_of_whole(images: Numbers, captions: Numbers) -> Iterator[None]:
+    """Turn the numbers that a NumericError of the block gives to a fold's images and captions into the split's own.
+
+    images, captions: of the fold, by their numbers in the split.
+    """
+    numbers = {"image": images, "caption": captions}
+    try:
+        yield
+    except NumericError as error:
+        own = re.sub(r"\b(image|caption) (\d+)", lambda item: f"{item[1]} {numbers[item[1]][int(item[2])]}", str(error))
+        raise NumericError(own) from None
 
 
 def join_folds(

@@ -25,7 +25,7 @@ from camp_bench.data.matrices import map_matrix
 from camp_bench.devices import explained_memory
 from camp_bench.embeddings import rank_embeddings
 from camp_bench.errors import ConfigError, NumericError
-from camp_bench.evaluate import Evaluation, folds_of, join_folds
+from camp_bench.evaluate import Evaluation, folds_of, join_folds, told_of_whole
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.registry import variants
 from camp_bench.ranking import Ranks, rank_stored
@@ -238,7 +238,7 @@ def _evaluate(
     for fold in folds:
         own, image_of = split.captions_of(fold)
         captions.append(own)
-        with timed(CPU) as whole:
+        with timed(CPU) as whole, told_of_whole(fold, own):
             ranks = rank(fold, own, image_of, on_tile)
         parts.append(
             Evaluation(
