@@ -82,7 +82,8 @@ def _vectors(
     if bool(wrong.any()):
         place = int(wrong[:, 0].nonzero()[0, 0])
         what = "zero, which has no direction" if float(length[place]) == 0 else "not made of finite numbers"
-        raise NumericError(f"{side} {int(items[place])}: its vector is {what}; mend or remove it")
+        named = {side: int(items[place])}
+        raise NumericError(f"{side} {{{side}}}: its vector is {what}; mend or remove it", **named)
     return vectors.div_(length) if measure == "cosine" else vectors
 
 

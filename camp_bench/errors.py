@@ -17,7 +17,7 @@ The command line prints it and exits with 2.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 __all__ = [
     "CampBenchError",
@@ -53,7 +53,26 @@ class CheckpointError(CampBenchError, ValueError):
 
 
 class NumericError(CampBenchError, ArithmeticError):
-    """A computation gave NaN or infinity where a number was needed."""
+    """A computation gave NaN or infinity where a number was needed.
+
+    text: the message, with {image} and {caption} in place of the numbers of the items that it is about, if any.
+    """
+
+    def __init__(self, text: str, *, image: int | None = None, caption: int | None = None) -> None:
+        self._text, self._image, self._caption = text, image, caption
+        super().__init__(text.replace("{image}", str(image)).replace("{caption}", str(caption)))
+
+    def within(self, place: str) -> NumericError:
+        """Return the same, said to have happened in a file or split."""
+        return NumericError(f"{place}: {self._text}", image=self._image, caption=self._caption)
+
+    def of_whole(self, images: Sequence[int], captions: Sequence[int]) -> NumericError:
+        """Return the same of the whole from whose `images` and `captions`, by their numbers, a part was made."""
+        return NumericError(
+            self._text,
+            image=None if self._image is None else images[self._image],
+            caption=None if self._caption is None else captions[self._caption],
+        )
 
 
 class DeviceError(CampBenchError, RuntimeError):

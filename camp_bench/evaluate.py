@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +86,7 @@ def evaluate_split(
         with torch.no_grad(), autocast(device, precision):
             (ranks, tiles, whole), budget = within_budget(rank, model, split, token_ids, device)
     except NumericError as error:
-        raise NumericError(f"{split.name}: {error}") from None
+        raise error.within(split.name) from None
     finally:
         model.train(was_training)
     return Evaluation(
@@ -183,16 +182,14 @@ def evaluate_folds(
 
 @contextmanager
 def told_of_whole(images: Numbers, captions: Numbers) -> Iterator[None]:
-    """Turn the numbers that a NumericError of the block gives to a fold's images and captions into the split's own.
+    """Let a NumericError of the block name images and captions by their numbers in the split, not in the fold.
 
     images, captions: of the fold, by their numbers in the split.
     """
-    numbers = {"image": images, "caption": captions}
     try:
         yield
     except NumericError as error:
-        own = re.sub(r"\b(image|caption) (\d+)", lambda item: f"{item[1]} {numbers[item[1]][int(item[2])]}", str(error))
-        raise NumericError(own) from None
+        raise error.of_whole(images.tolist(), captions.tolist()) from None
 
 
 def join_folds(

@@ -120,7 +120,7 @@ def add_external(
         try:
             found = _evaluate(of_split, folds, rank, lambda done, total: reporter.on_tile(split, done, total), budget)
         except NumericError as error:
-            raise NumericError(f"{', '.join(str(file) for file in files.values())}: {error}") from None
+            raise error.within(", ".join(str(file) for file in files.values())) from None
         written = {queries: write_arrays(folder / queries, query_arrays(found, of_split))}
         record = RunRecord(
             run_id=run_id,

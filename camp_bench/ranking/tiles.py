@@ -183,6 +183,8 @@ class _Pass:
         rows, columns = self._grid.image_tiles[i], self._grid.caption_tiles[t]
         row, column = torch.isnan(self._score(i, t)).nonzero()[0].tolist()
         raise NumericError(
-            f"score is NaN for image {rows[row]} and caption {columns[column]} (tile {i}, {t} of the grid); "
-            "NaN has no rank: check the features and the weights, or lower the learning rate"
+            f"score is NaN for image {{image}} and caption {{caption}} (tile {i}, {t} of the grid); "
+            "NaN has no rank: check the features and the weights, or lower the learning rate",
+            image=rows[row],
+            caption=int(columns[column]),
         )
