@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from camp_bench.scoring.common import EPSILON, l2norm, norm_from_square, word_mask
 from camp_bench.scoring.plain_camp_released import PADDED_WORDS, ReleasedForm
+from camp_bench.scoring.product import product, product_relu
 from camp_bench.scoring.recompute import score_tile
 from camp_bench.shapes import Float, Int
 from camp_bench.workers import spread
@@ -55,11 +56,12 @@ def prepare_captions(
         missing = (PADDED_WORDS - lengths).clamp_min(0).to(words)
         bias[torch.arange(len(words), device=words.device), lengths.to(words.device)] = missing.log()
         lengths = lengths + 1
-    keys, scale = words @ weights["key_text"], words.shape[2] ** -0.5
+    keys, scale = _layer(words, weights["key_text"]), words.shape[2] ** -0.5
     if form.own_queries:
-        probes = [keys @ weights["query_image"].T, words @ weights["query_text"] @ weights["key_image"].T]
+        queries = _layer(words, weights["query_text"])
+        probes = [_layer(keys, weights["query_image"].T), _layer(queries, weights["key_image"].T)]
     else:
-        probes = [keys @ weights["key_image"].T]
+        probes = [_layer(keys, weights["key_image"].T)]
     stacked = torch.stack([*(scale * probe for probe in probes), words], 2)
     return {"probes": stacked, "bias": bias, "lengths": lengths} | _prepare(words, weights, form, "text", "image")
 
@@ -70,15 +72,20 @@ def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedF
     if form.normalized or not form.gated:
         prepared["gram"] = vectors @ vectors.transpose(1, 2)
     if form.second:
-        queries, keys = vectors @ weights[f"second_query_{other}"], vectors @ weights[f"second_key_{other}"]
+        queries = _layer(vectors, weights[f"second_query_{other}"])
+        keys = _layer(vectors, weights[f"second_key_{other}"])
         prepared["affinity"] = queries @ keys.transpose(1, 2) * vectors.shape[2] ** -0.5
     if form.gated:
         dim = vectors.shape[2]
-        prepared["own"] = vectors @ weights[f"fuse_{side}"][:dim]
-        prepared["sent"] = vectors @ weights[f"fuse_{other}"][-dim:]  # the same layer twice where vectors are added
+        prepared["own"] = _layer(vectors, weights[f"fuse_{side}"][:dim])
+        prepared["sent"] = _layer(vectors, weights[f"fuse_{other}"][-dim:])  # the same layer twice where vectors are added
     elif form.pooling == "attention":
-        prepared["sent"] = vectors @ weights[f"pool_{other}"]
+        prepared["sent"] = _layer(vectors, weights[f"pool_{other}"])
     return prepared
+
+
+def _layer(vectors: Float[Tensor, "N K D"], weight: Float[Tensor, "D E"]) -> Float[Tensor, "N K E"]:
+    return product(vectors.flatten(0, 1), weight.T).view(*vectors.shape[:2], -1)
 
 
 def camp_released_tile(
@@ -158,7 +165,7 @@ def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
     """Put pooled vectors, (..., 2 D), through the last two layers; cosines are scores already."""
     if not form.gated:
         return met
-    hidden = torch.addmm(weights["hidden_bias"], met.flatten(0, -2), weights["hidden"]).relu_()
+    hidden = product_relu(met.flatten(0, -2), weights["hidden"].T, weights["hidden_bias"])
     return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1])
 
 
@@ -166,7 +173,7 @@ def _multiply(probes: Float[Tensor, "N K D"], vectors: Float[Tensor, "P R D"]) -
     """Return the inner products of each pair's probes and vectors; N may be 1."""
     if len(probes) == len(vectors):
         return probes @ vectors.transpose(1, 2)
-    table = probes[0] @ vectors.flatten(0, 1).T
+    table = product(probes[0], vectors.flatten(0, 1))
     return table.view(len(table), *vectors.shape[:2]).transpose(0, 1).contiguous()
 
 
@@ -178,8 +185,7 @@ def _mix(
     if len(vectors) == pairs:
         return table @ vectors if onto is None else torch.baddbmm(onto.expand(pairs, -1, -1), table, vectors)
     flat, one = table.reshape(pairs * places, -1), vectors[0]
-    mixed = flat @ one if onto is None else torch.addmm(onto.flatten(0, 1), flat, one)
-    return mixed.view(pairs, places, -1)
+    return product(flat, one.T, None if onto is None else onto.flatten(0, 1)).view(pairs, places, -1)
 
 
 def _gate(
@@ -229,7 +235,7 @@ def _pool(
     fused: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, weights: _Tensors, side: str
 ) -> Float[Tensor, "P D"]:
     """Return the mean over the heads of what each attends to; the heads are averaged before they meet the vectors."""
-    hidden = torch.addmm(weights[f"pool_{side}_bias"], fused.flatten(0, 1), weights[f"pool_{side}"]).relu_()
+    hidden = product_relu(fused.flatten(0, 1), weights[f"pool_{side}"].T, weights[f"pool_{side}_bias"])
     return torch.bmm(_share(hidden.view(fused.shape), bias, weights[f"heads_{side}"]), fused)[:, 0]
 
 
