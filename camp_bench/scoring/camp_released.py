@@ -12,6 +12,7 @@ The zero words of a padded caption all do the same: they are one word, whose wei
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from camp_bench.workers import spread
 __all__ = ["camp_released_tile", "prepare_captions", "prepare_images"]
 
 GROUP = 8
-"""Captions whose pooled vectors go through the last two layers together."""
+"""Captions that meet the images together where no more than small tables are made, and in the last two layers."""
 CANCELLATION = 1e-2
 """Below this share of (sum of a_k |v_k|)^2, a mixture's square length is computed from the mixture itself."""
 
@@ -78,7 +79,9 @@ def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedF
     if form.gated:
         dim = vectors.shape[2]
         prepared["own"] = _layer(vectors, weights[f"fuse_{side}"][:dim])
-        prepared["sent"] = _layer(vectors, weights[f"fuse_{other}"][-dim:])  # the same layer twice where vectors are added
+        prepared["sent"] = _layer(
+            vectors, weights[f"fuse_{other}"][-dim:]
+        )  # the same layer twice where vectors are added
     elif form.pooling == "attention":
         prepared["sent"] = _layer(vectors, weights[f"pool_{other}"])
     return prepared
@@ -101,18 +104,26 @@ def camp_released_tile(
     def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         ours, theirs, layers = named(images, captions, shared)
         lengths = theirs.pop("lengths").tolist()
+        each = {name: value[None] for name, value in ours.items()}
 
-        def some(rows: range) -> Tensor:
-            met = [_meet(ours, _cut(theirs, row, lengths[row]), layers, form) for row in rows]
+        def some(start: int) -> Tensor:
+            together = slice(start, start + GROUP)
+            group = _cut(theirs, together, max(lengths[together]))
+            logits = _multiply(group["probes"], ours["vectors"])
+            attended = _attend(logits, each, {name: value[:, None] for name, value in group.items()}, form)
+            met = [
+                _meet(attended.of(row, length), ours, _cut(group, slice(row, row + 1), length), layers, form)
+                for row, length in enumerate(lengths[together])
+            ]
             return _finish(torch.stack(met, 1), layers, form)
 
-        groups = [range(start, min(start + GROUP, len(lengths))) for start in range(0, len(lengths), GROUP)]
-        return torch.cat(list(spread(some, groups, images[0].device)), 1)
+        return torch.cat(list(spread(some, range(0, len(lengths), GROUP), images[0].device)), 1)
 
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         ours, theirs, layers = named(images, captions, shared)
-        longest = int(theirs.pop("lengths").max())
-        return _finish(_meet(ours, _cut(theirs, slice(None), longest), layers, form), layers, form)
+        theirs = _cut(theirs, slice(None), int(theirs.pop("lengths").max()))
+        logits = theirs["probes"].permute(2, 0, 1, 3) @ ours["vectors"].transpose(1, 2)
+        return _finish(_meet(_attend(logits, ours, theirs, form), ours, theirs, layers, form), layers, form)
 
     return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()), tuple(used.values()))
 
@@ -121,43 +132,79 @@ _AFTER = ("fuse_image_bias", "fuse_text_bias", "pool_", "heads_", "hidden", "out
 """The weights that pairs need, in place of what is made of the others once an item."""
 
 
-def _cut(captions: _Tensors, rows: int | slice, length: int) -> _Tensors:
-    """Return one caption as a group of one, or several, with their first words only."""
-    group = slice(rows, rows + 1) if isinstance(rows, int) else rows
+class _Attended(NamedTuple):
+    """What each region takes of the words, (..., R, L), and a word of the regions, (..., L, R); how alike both are,
+    (..., L, R); and their gates, (..., R, 1) and (..., L, 1), or none.
+    """
+
+    to_regions: Tensor
+    to_words: Tensor
+    products: Tensor
+    region_gates: Tensor | None = None
+    word_gates: Tensor | None = None
+
+    def of(self, row: int, length: int) -> _Attended:
+        """Return that of one caption with its true length."""
+        to_regions, gates = self.to_regions[row, :, :, :length], self.region_gates
+        words = (None if x is None else x[row, :, :length] for x in (self.to_words, self.products, self.word_gates))
+        to_words, products, word_gates = words
+        assert to_words is not None
+        assert products is not None
+        return _Attended(to_regions, to_words, products, None if gates is None else gates[row], word_gates)
+
+
+def _cut(captions: _Tensors, rows: slice, length: int) -> _Tensors:
+    """Return some captions with their first words only."""
     tables = ("gram", "affinity")
     return {
-        name: value[group, :length, :length] if name in tables else value[group, :length]
+        name: value[rows, :length, :length] if name in tables else value[rows, :length]
         for name, value in captions.items()
     }
 
 
-def _meet(images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:
+def _multiply(probes: Float[Tensor, "C L kinds D"], vectors: Float[Tensor, "I R D"]) -> Float[Tensor, "kinds C I L R"]:
+    """Return the inner products of all captions' probes with all images' vectors."""
+    table = product(probes.flatten(0, 2), vectors.flatten(0, 1)).view(*probes.shape[:3], *vectors.shape[:2])
+    return table.permute(2, 0, 3, 1, 4).contiguous()
+
+
+def _attend(
+    logits: Float[Tensor, "kinds *pairs L R"], images: _Tensors, captions: _Tensors, form: ReleasedForm
+) -> _Attended:
+    """Compute what takes small tables only, for many pairs at once; captions may be padded, which their bias tells.
+
+    Before words or regions, tensors of images and captions have the dimensions of the pairs, or 1 in their place.
+    """
+    bias, products = captions["bias"][..., None], logits[-1]
+    # a softmax over as few numbers in a row as words is slow, so those run over the dimension before
+    to_regions = (logits[0] + bias).softmax(-2).transpose(-1, -2).contiguous()
+    to_words = logits[-2].softmax(-1)
+    if form.second:
+        again = to_regions @ captions["affinity"] @ to_regions.transpose(-1, -2)
+        to_regions = again.softmax(-1) @ to_regions
+        turned = to_words @ images["affinity"].transpose(-1, -2) @ to_words.transpose(-1, -2)
+        to_words = (turned + bias).softmax(-2).transpose(-1, -2) @ to_words
+    if not form.gated:
+        return _Attended(to_regions, to_words, products)
+    words = captions["probes"][..., -1, :]
+    to_regions, region_gates = _gate(to_regions, products.transpose(-1, -2), words, captions.get("gram"))
+    to_words, word_gates = _gate(to_words, products, images["vectors"], images.get("gram"))
+    return _Attended(to_regions, to_words, products, region_gates, word_gates)
+
+
+def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:
     """Return what is left of P pairs before the last layers, (P, 2 D), or their cosines, (P,).
 
     Captions are P too, each the partner of an image, or one that meets all images.
     """
-    bias = captions["bias"]
-    vectors, probes = images["vectors"], captions["probes"]
-    pairs, regions, _ = vectors.shape
-    tables = _multiply(probes.flatten(1, 2), vectors).view(pairs, *probes.shape[1:3], regions)
-    products = tables[:, :, -1]
-    # a softmax over as few numbers in a row as words is slow, so those run over the middle dimension
-    to_regions = (tables[:, :, 0] + bias[:, :, None]).softmax(1).transpose(1, 2).contiguous()
-    to_words = tables[:, :, -2].softmax(2)
-    if form.second:
-        again = _mix(to_regions, captions["affinity"]) @ to_regions.transpose(1, 2)
-        to_regions = again.softmax(2) @ to_regions
-        turned = to_words @ images["affinity"].transpose(1, 2) @ to_words.transpose(1, 2)
-        to_words = (turned + bias[:, :, None]).softmax(1).transpose(1, 2) @ to_words
-    if not form.gated:
-        return _cosine(to_regions, to_words, products, images, captions, weights, form)
-    own, sent, words = captions["own"], captions["sent"], probes[:, :, -1]
-    to_regions, gate = _gate(to_regions, products.transpose(1, 2), words, captions.get("gram"))
-    mixed = _mix(to_regions, sent, images["own"])
-    image = _pool(_fuse(mixed, gate, vectors, weights.get("fuse_image_bias")), None, weights, "image")
-    to_words, gate = _gate(to_words, products, vectors, images.get("gram"))
-    mixed = _mix(to_words, images["sent"], own)
-    text = _pool(_fuse(mixed, gate, words, weights.get("fuse_text_bias")), bias, weights, "text")
+    if attended.region_gates is None or attended.word_gates is None:
+        return _cosine(attended, images, captions, weights, form)
+    bias, words = captions["bias"], captions["probes"][:, :, -1]
+    mixed = _mix(attended.to_regions, captions["sent"], images["own"])
+    fused = _fuse(mixed, attended.region_gates, images["vectors"], weights.get("fuse_image_bias"))
+    image = _pool(fused, None, weights, "image")
+    mixed = _mix(attended.to_words, images["sent"], captions["own"])
+    text = _pool(_fuse(mixed, attended.word_gates, words, weights.get("fuse_text_bias")), bias, weights, "text")
     return torch.cat((l2norm(image), l2norm(text)) if form.normalized else (image, text), 1)
 
 
@@ -169,14 +216,6 @@ def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
     return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1])
 
 
-def _multiply(probes: Float[Tensor, "N K D"], vectors: Float[Tensor, "P R D"]) -> Float[Tensor, "P K R"]:
-    """Return the inner products of each pair's probes and vectors; N may be 1."""
-    if len(probes) == len(vectors):
-        return probes @ vectors.transpose(1, 2)
-    table = product(probes[0], vectors.flatten(0, 1))
-    return table.view(len(table), *vectors.shape[:2]).transpose(0, 1).contiguous()
-
-
 def _mix(
     table: Float[Tensor, "P K J"], vectors: Float[Tensor, "N J D"], onto: Float[Tensor, "M K D"] | None = None
 ) -> Float[Tensor, "P K D"]:
@@ -184,39 +223,39 @@ def _mix(
     pairs, places, _ = table.shape
     if len(vectors) == pairs:
         return table @ vectors if onto is None else torch.baddbmm(onto.expand(pairs, -1, -1), table, vectors)
-    flat, one = table.reshape(pairs * places, -1), vectors[0]
-    return product(flat, one.T, None if onto is None else onto.flatten(0, 1)).view(pairs, places, -1)
+    mixed = product(table.reshape(pairs * places, -1), vectors[0].T).view(pairs, places, -1)
+    return mixed if onto is None else mixed.add_(onto)
 
 
 def _gate(
-    table: Float[Tensor, "P K J"],
-    products: Float[Tensor, "P K J"],
-    vectors: Float[Tensor, "N J D"],
-    gram: Float[Tensor, "N J J"] | None,
-) -> tuple[Float[Tensor, "P K J"], Float[Tensor, "P K 1"]]:
+    table: Float[Tensor, "*pairs K J"],
+    products: Float[Tensor, "*pairs K J"],
+    vectors: Float[Tensor, "*#pairs J D"],
+    gram: Float[Tensor, "*#pairs J J"] | None,
+) -> tuple[Float[Tensor, "*pairs K J"], Float[Tensor, "*pairs K 1"]]:
     """Return the table of messages, of unit length where their Gram table is given, and the gate of each place.
 
     products: of the places' own vectors with those that the messages mix.
     """
     if gram is not None:
-        length = norm_from_square(_square(table, vectors, gram))[:, :, None]
+        length = norm_from_square(_square(table, vectors, gram))[..., None]
         table = table / (length + EPSILON).masked_fill(length == 0, torch.inf)
-    return table, (table * products).sum(2, keepdim=True).sigmoid()
+    return table, (table * products).sum(-1, keepdim=True).sigmoid()
 
 
 def _square(
-    table: Float[Tensor, "P K J"], vectors: Float[Tensor, "N J D"], gram: Float[Tensor, "N J J"]
-) -> Float[Tensor, "P K"]:
+    table: Float[Tensor, "*pairs K J"], vectors: Float[Tensor, "*#pairs J D"], gram: Float[Tensor, "*#pairs J J"]
+) -> Float[Tensor, "*pairs K"]:
     """Return the square length of each mixture, from the mixture itself where the Gram table's digits cancel."""
-    square = (_mix(table, gram) * table).sum(2)
+    square = ((table @ gram) * table).sum(-1)
     with torch.no_grad():
-        bound = _mix(table, gram.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()[:, :, None])[:, :, 0].square()
-        pair, place = (square < CANCELLATION * bound).nonzero(as_tuple=True)
-    if len(pair) == 0:
+        bound = (table @ gram.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()[..., None])[..., 0].square()
+        where = (square < CANCELLATION * bound).nonzero(as_tuple=True)
+    if len(where[0]) == 0:
         return square
-    source = vectors[pair] if len(vectors) == len(table) else vectors
-    exact = (table[pair, place][:, None] @ source)[:, 0].square().sum(1)
-    return square.index_put((pair, place), exact)
+    source = vectors.expand(*square.shape[:-1], *vectors.shape[-2:])[where[:-1]]
+    exact = (table[where][:, None] @ source)[:, 0].square().sum(1)
+    return square.index_put(where, exact)
 
 
 def _fuse(
@@ -248,15 +287,10 @@ def _share(
 
 
 def _cosine(
-    to_regions: Float[Tensor, "P R L"],
-    to_words: Float[Tensor, "P L R"],
-    products: Float[Tensor, "P L R"],
-    images: _Tensors,
-    captions: _Tensors,
-    weights: _Tensors,
-    form: ReleasedForm,
+    attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm
 ) -> Float[Tensor, " P"]:
     """Return the cosine of the pooled messages of both sides, each a mixture of the other side's vectors."""
+    to_regions, to_words, products, *_ = attended
     bias = captions["bias"]
     if form.pooling == "attention":
         hidden = (_mix(to_regions, captions["sent"]) + weights["pool_image_bias"]).relu_()

@@ -27,18 +27,14 @@ _onednn: Any = (
 )
 
 
-def product(
-    a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], onto: Float[Tensor, "M N"] | None = None
-) -> Float[Tensor, "M N"]:
-    """Return a @ b.T, added to `onto` if given; it can be differentiated once."""
+def product(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"]) -> Float[Tensor, "M N"]:
+    """Return a @ b.T; it can be differentiated once."""
     if not _suits(a, b):
-        return a @ b.T if onto is None else torch.addmm(onto, a, b.T)
-    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (a, b, onto)):
-        found: Tensor = _Product.apply(a, b, onto)  # type: ignore[no-untyped-call]
+        return a @ b.T
+    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
+        found: Tensor = _Product.apply(a, b)  # type: ignore[no-untyped-call]
         return found
-    if onto is None:
-        return _onednn(_dense(a), _dense(b), None, "none", [], "")  # type: ignore[no-any-return]
-    return _onednn.binary(_dense(a), onto.contiguous(), _dense(b), None, "add")  # type: ignore[no-any-return]
+    return _onednn(_dense(a), _dense(b), None, "none", [], "")  # type: ignore[no-any-return]
 
 
 def product_relu(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], bias: Float[Tensor, " N"]) -> Float[Tensor, "M N"]:
@@ -69,14 +65,14 @@ def _suits(a: Tensor, b: Tensor) -> bool:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, onto: Tensor | None) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         ctx.save_for_backward(a, b)
-        return product(a, b, onto)
+        return product(a, b)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return *_to_factors(ctx, gradient), gradient if ctx.needs_input_grad[2] else None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        return _to_factors(ctx, gradient)
 
 
 class _ProductRelu(torch.autograd.Function):
@@ -88,7 +84,7 @@ class _ProductRelu(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
         through = gradient * (ctx.saved_tensors[2] > 0)
         return *_to_factors(ctx, through), through.sum(0)
 
