@@ -24,6 +24,9 @@ from camp_bench.workers import spread
 
 __all__ = ["camp_tile"]
 
+GROUP = 8
+"""Captions whose pooled vectors go through the scorer together."""
+
 
 def camp_tile(
     images: Float[Tensor, "I R D"],
@@ -45,25 +48,37 @@ def camp_tile(
         words, keys, lengths = captions
         own_logits = _own_logits(images[0], named, "image", form)
 
-        def column(row: int) -> Tensor:
-            one, real = slice(row, row + 1), slice(int(lengths[row]))
-            return _score(images[0], images[1], own_logits, words[one, real], keys[one, real], None, named, form)
+        def some(start: int) -> Tensor:
+            pooled = []
+            for row in range(start, min(start + GROUP, len(words))):
+                one, real = slice(row, row + 1), slice(int(lengths[row]))
+                pooled.append(_pooled(*images, own_logits, words[one, real], keys[one, real], None, named, form))
+            image, text = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pooled, strict=True))
+            return _score(image, text, named, form).view(-1, len(pooled))
 
-        columns = list(spread(column, range(len(words)), words.device))
-        return torch.stack(columns, 1)
+        return torch.cat(list(spread(some, range(0, len(words), GROUP), words.device)), 1)
 
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
         words, keys, lengths = captions
         mask = word_mask(lengths.to(words.device), words.shape[1])
-        return _score(
-            images[0], images[1], _own_logits(images[0], named, "image", form), words, keys, mask, named, form
-        )
+        own_logits = _own_logits(images[0], named, "image", form)
+        return _score(*_pooled(*images, own_logits, words, keys, mask, named, form), named, form)
 
     return score_tile(tile, pairs, (images, image_keys), (captions, caption_keys, lengths), tuple(used.values()))
 
 
 def _score(
+    image: Float[Tensor, "P D"], text: Float[Tensor, "P D"], weights: dict[str, Tensor], form: CampForm
+) -> Float[Tensor, " P"]:
+    """Score the pooled vectors of pairs."""
+    if form.score == "cosine":
+        return row_cosine(image, text)
+    hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
+    return hidden @ weights["out"] + weights["out_bias"]
+
+
+def _pooled(
     images: Float[Tensor, "P R D"],
     image_keys: Float[Tensor, "P R H"],
     image_logits: Float[Tensor, "P R"] | None,
@@ -72,8 +87,8 @@ def _score(
     mask: Bool[Tensor, "P L"] | None,
     weights: dict[str, Tensor],
     form: CampForm,
-) -> Float[Tensor, " P"]:
-    """Score P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
+) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P D"]]:
+    """Pool both sides of P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
     if form.attention:
         to_regions, to_words = _attend(images, image_keys, words, word_keys, mask)
     else:
@@ -82,10 +97,7 @@ def _score(
         to_words = images.mean(1, keepdim=True).expand(-1, words.shape[1], -1)
     image = _fuse(images, to_regions, image_logits, None, weights, "image", form)
     text = _fuse(words, to_words, _own_logits(words, weights, "text", form), mask, weights, "text", form)
-    if form.score == "cosine":
-        return row_cosine(image, text)
-    hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
-    return hidden @ weights["out"] + weights["out_bias"]
+    return image, text
 
 
 def _own_logits(
