@@ -45,14 +45,15 @@ def camp_tile(
 
     def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
-        words, keys, lengths = captions
-        own_logits = _own_logits(images[0], named, "image", form)
+        (regions, region_keys), (words, keys, lengths) = images, captions
+        own_logits = _own_logits(regions, named, "image", form)
 
         def some(start: int) -> Tensor:
             pooled = []
             for row in range(start, min(start + GROUP, len(words))):
                 one, real = slice(row, row + 1), slice(int(lengths[row]))
-                pooled.append(_pooled(*images, own_logits, words[one, real], keys[one, real], None, named, form))
+                said = words[one, real], keys[one, real]
+                pooled.append(_pooled(regions, region_keys, own_logits, *said, None, named, form))
             image, text = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pooled, strict=True))
             return _score(image, text, named, form).view(-1, len(pooled))
 
@@ -60,10 +61,10 @@ def camp_tile(
 
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
-        words, keys, lengths = captions
+        (regions, region_keys), (words, keys, lengths) = images, captions
         mask = word_mask(lengths.to(words.device), words.shape[1])
-        own_logits = _own_logits(images[0], named, "image", form)
-        return _score(*_pooled(*images, own_logits, words, keys, mask, named, form), named, form)
+        own_logits = _own_logits(regions, named, "image", form)
+        return _score(*_pooled(regions, region_keys, own_logits, words, keys, mask, named, form), named, form)
 
     return score_tile(tile, pairs, (images, image_keys), (captions, caption_keys, lengths), tuple(used.values()))
 
