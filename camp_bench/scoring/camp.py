@@ -178,19 +178,19 @@ def _even(mask: Bool[Tensor, "P K"] | None, items: Float[Tensor, "N K D"]) -> Fl
 
 
 class _Gate(torch.autograd.Function):
-    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; dimension 0 of own may be 1."""
+    """sigmoid(own * message) * (own + message), in as few passes as it goes; dimension 0 of own may be 1."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, message: Tensor) -> Tensor:
-        ctx.save_for_backward(own, message)
-        return (own * message).sigmoid_().mul_(own + message)
+        gate = (own * message).sigmoid_()
+        ctx.save_for_backward(own, message, gate)
+        return (own + message).mul_(gate)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        own, message = ctx.saved_tensors
-        gate = (own * message).sigmoid_()
+        own, message, gate = ctx.saved_tensors
+        through_gate = torch.ops.aten.sigmoid_backward((own + message).mul_(gradient), gate)
         through_sum = gradient * gate
-        through_gate = (1 - gate).mul_(own + message).mul_(through_sum)
         to_own = torch.addcmul(through_sum, through_gate, message)
         return to_own.sum_to_size(own.shape), through_sum.addcmul_(through_gate, own)

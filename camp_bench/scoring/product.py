@@ -85,7 +85,7 @@ class _ProductRelu(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        through = gradient * (ctx.saved_tensors[2] > 0)
+        through = torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[2], 0)
         return *_to_factors(ctx, through), through.sum(0)
 
 
