@@ -24,7 +24,7 @@ def linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
 class _Linear(nn.Linear):
     """torch's layer, by the faster kernel."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name for it)
         found = product(input.flatten(0, -2), self.weight).view(*input.shape[:-1], -1)
         return found if self.bias is None else found.add_(self.bias)
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from camp_bench.scoring.common import EPSILON, l2norm, norm_from_square, word_mask
+from camp_bench.scoring.common import EPSILON, l2norm, norm_from_square, row_cosine, word_mask
 from camp_bench.scoring.plain_camp_released import PADDED_WORDS, ReleasedForm
 from camp_bench.scoring.product import product, product_relu
 from camp_bench.scoring.recompute import score_tile
@@ -31,6 +31,8 @@ GROUP = 8
 """Captions that meet the images together where no more than small tables are made, and in the last two layers."""
 CANCELLATION = 1e-2
 """Below this share of (sum of a_k |v_k|)^2, a mixture's square length is computed from the mixture itself."""
+PLACES = 256
+"""Mixtures that are made at a time for it, each from vectors of its own."""
 
 _Tensors = dict[str, Tensor]
 
@@ -70,7 +72,7 @@ def prepare_captions(
 def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedForm, side: str, other: str) -> _Tensors:
     """Return the tables of one side's vectors, and what they send to the other side through its layers."""
     prepared = {}
-    if form.normalized or not form.gated:
+    if form.normalized:
         prepared["gram"] = vectors @ vectors.transpose(1, 2)
     if form.second:
         queries = _layer(vectors, weights[f"second_query_{other}"])
@@ -253,9 +255,12 @@ def _square(
         where = (square < CANCELLATION * bound).nonzero(as_tuple=True)
     if len(where[0]) == 0:
         return square
-    source = vectors.expand(*square.shape[:-1], *vectors.shape[-2:])[where[:-1]]
-    exact = (table[where][:, None] @ source)[:, 0].square().sum(1)
-    return square.index_put(where, exact)
+    sources = vectors.expand(*square.shape[:-1], *vectors.shape[-2:])
+    exact = [
+        (table[places][:, None] @ sources[places[:-1]])[:, 0].square().sum(1)
+        for places in zip(*(torch.split(indices, PLACES) for indices in where), strict=True)
+    ]
+    return square.index_put(where, torch.cat(exact))
 
 
 def _fuse(
@@ -290,7 +295,7 @@ def _cosine(
     attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm
 ) -> Float[Tensor, " P"]:
     """Return the cosine of the pooled messages of both sides, each a mixture of the other side's vectors."""
-    to_regions, to_words, products, *_ = attended
+    to_regions, to_words, *_ = attended
     bias = captions["bias"]
     if form.pooling == "attention":
         hidden = (_mix(to_regions, captions["sent"]) + weights["pool_image_bias"]).relu_()
@@ -300,10 +305,6 @@ def _cosine(
     else:
         of_words = to_regions.mean(1, keepdim=True)
         of_regions = bias.softmax(1)[:, None] @ to_words
-    product = (of_words @ products @ of_regions.transpose(1, 2)).flatten()
-    squares = (
-        _square(of_words, captions["probes"][:, :, -1], captions["gram"]),
-        _square(of_regions, images["vectors"], images["gram"]),
-    )
-    norms = norm_from_square(squares[0]) * norm_from_square(squares[1])
-    return product / norms[:, 0].clamp_min(EPSILON)
+    # the mixtures themselves, since the tables' digits cancel where those are short
+    image, text = _mix(of_words, captions["probes"][:, :, -1]), _mix(of_regions, images["vectors"])
+    return row_cosine(image[:, 0], text[:, 0])
