@@ -25,7 +25,7 @@ from camp_bench.scoring.recompute import score_tile
 from camp_bench.shapes import Float, Int
 from camp_bench.workers import spread
 
-__all__ = ["camp_released_tile", "prepare_captions", "prepare_images"]
+__all__ = ["GROUP", "camp_released_tile", "prepare_captions", "prepare_images"]
 
 GROUP = 8
 """Captions that meet the images together where no more than small tables are made, and in the last two layers."""
@@ -81,9 +81,8 @@ def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedF
     if form.gated:
         dim = vectors.shape[2]
         prepared["own"] = _layer(vectors, weights[f"fuse_{side}"][:dim])
-        prepared["sent"] = _layer(
-            vectors, weights[f"fuse_{other}"][-dim:]
-        )  # the same layer twice where vectors are added
+        # the same layer twice where vectors are added
+        prepared["sent"] = _layer(vectors, weights[f"fuse_{other}"][-dim:])
     elif form.pooling == "attention":
         prepared["sent"] = _layer(vectors, weights[f"pool_{other}"])
     return prepared
@@ -111,7 +110,7 @@ def camp_released_tile(
         def some(start: int) -> Tensor:
             together = slice(start, start + GROUP)
             group = _cut(theirs, together, max(lengths[together]))
-            logits = _multiply(group["probes"], ours["vectors"])
+            logits = _multiply(_needed(group["probes"], form), ours["vectors"])
             attended = _attend(logits, each, {name: value[:, None] for name, value in group.items()}, form)
             met = [
                 _meet(attended.of(row, length), ours, _cut(group, slice(row, row + 1), length), layers, form)
@@ -124,7 +123,7 @@ def camp_released_tile(
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         ours, theirs, layers = named(images, captions, shared)
         theirs = _cut(theirs, slice(None), int(theirs.pop("lengths").max()))
-        logits = theirs["probes"].permute(2, 0, 1, 3) @ ours["vectors"].transpose(1, 2)
+        logits = _needed(theirs["probes"], form).permute(2, 0, 1, 3) @ ours["vectors"].transpose(1, 2)
         return _finish(_meet(_attend(logits, ours, theirs, form), ours, theirs, layers, form), layers, form)
 
     return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()), tuple(used.values()))
@@ -135,24 +134,20 @@ _AFTER = ("fuse_image_bias", "fuse_text_bias", "pool_", "heads_", "hidden", "out
 
 
 class _Attended(NamedTuple):
-    """What each region takes of the words, (..., R, L), and a word of the regions, (..., L, R); how alike both are,
-    (..., L, R); and their gates, (..., R, 1) and (..., L, 1), or none.
+    """What each region takes of the words, (..., R, L), and each word of the regions, (..., L, R), with the gates of
+    both where there are any, (..., R, 1) and (..., L, 1).
     """
 
     to_regions: Tensor
     to_words: Tensor
-    products: Tensor
     region_gates: Tensor | None = None
     word_gates: Tensor | None = None
 
     def of(self, row: int, length: int) -> _Attended:
         """Return that of one caption with its true length."""
-        to_regions, gates = self.to_regions[row, :, :, :length], self.region_gates
-        words = (None if x is None else x[row, :, :length] for x in (self.to_words, self.products, self.word_gates))
-        to_words, products, word_gates = words
-        assert to_words is not None
-        assert products is not None
-        return _Attended(to_regions, to_words, products, None if gates is None else gates[row], word_gates)
+        region_gates = None if self.region_gates is None else self.region_gates[row]
+        word_gates = None if self.word_gates is None else self.word_gates[row, :, :length]
+        return _Attended(self.to_regions[row, ..., :length], self.to_words[row, :, :length], region_gates, word_gates)
 
 
 def _cut(captions: _Tensors, rows: slice, length: int) -> _Tensors:
@@ -162,6 +157,11 @@ def _cut(captions: _Tensors, rows: slice, length: int) -> _Tensors:
         name: value[rows, :length, :length] if name in tables else value[rows, :length]
         for name, value in captions.items()
     }
+
+
+def _needed(probes: Float[Tensor, "C L all D"], form: ReleasedForm) -> Float[Tensor, "C L kinds D"]:
+    """Return the probes whose products are asked for: with the words themselves only gates need them."""
+    return probes if form.gated else probes[:, :, :-1]
 
 
 def _multiply(probes: Float[Tensor, "C L kinds D"], vectors: Float[Tensor, "I R D"]) -> Float[Tensor, "kinds C I L R"]:
@@ -177,21 +177,21 @@ def _attend(
 
     Before words or regions, tensors of images and captions have the dimensions of the pairs, or 1 in their place.
     """
-    bias, products = captions["bias"][..., None], logits[-1]
+    bias = captions["bias"][..., None]
     # a softmax over as few numbers in a row as words is slow, so those run over the dimension before
     to_regions = (logits[0] + bias).softmax(-2).transpose(-1, -2).contiguous()
-    to_words = logits[-2].softmax(-1)
+    to_words = logits[int(form.own_queries)].softmax(-1)
     if form.second:
         again = to_regions @ captions["affinity"] @ to_regions.transpose(-1, -2)
         to_regions = again.softmax(-1) @ to_regions
         turned = to_words @ images["affinity"].transpose(-1, -2) @ to_words.transpose(-1, -2)
         to_words = (turned + bias).softmax(-2).transpose(-1, -2) @ to_words
     if not form.gated:
-        return _Attended(to_regions, to_words, products)
-    words = captions["probes"][..., -1, :]
+        return _Attended(to_regions, to_words)
+    words, products = captions["probes"][..., -1, :], logits[-1]
     to_regions, region_gates = _gate(to_regions, products.transpose(-1, -2), words, captions.get("gram"))
     to_words, word_gates = _gate(to_words, products, images["vectors"], images.get("gram"))
-    return _Attended(to_regions, to_words, products, region_gates, word_gates)
+    return _Attended(to_regions, to_words, region_gates, word_gates)
 
 
 def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:

@@ -66,8 +66,8 @@ def _vector_vector(vector: Any, *_rest: Any, **_named: Any) -> int:
     return 2 * int(vector[0])
 
 
-def _linear(rows: Any, *_rest: Any, out_shape: Any, **_named: Any) -> int:
-    return int(2 * math.prod(rows) * out_shape[-1])
+def _linear(rows: Any, weight: Any, *_rest: Any, **_named: Any) -> int:
+    return int(2 * math.prod(rows) * weight[0])
 
 
 _LEFT_OUT: dict[Any, Callable[..., int]] = {
