@@ -161,6 +161,11 @@ class ModelThroughput(_Strict, frozen=True, kw_only=True):
         turns = zip(self.score.samples, self.product.samples, strict=True)
         return tuple(self.useful_flops / seconds / rate for seconds, rate in turns)
 
+    @property
+    def ranked_product_share(self) -> float:
+        """Useful FLOP/s of scoring with ranks as a part of the matrix-product rate, from the medians."""
+        return self.useful_flops / median(self.evaluate.samples) / median(self.product.samples)
+
     def predicted_seconds(self, images: int, captions: int, folds: int = 1) -> float:
         """Return what encoding so many items and ranking all pairs of each fold would take, from the medians."""
         encoding = images * median(self.encode_images.samples) + captions * median(self.encode_captions.samples)

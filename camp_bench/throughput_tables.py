@@ -123,13 +123,18 @@ def _summary(model: ModelThroughput) -> list[str]:
     ]
 
 
+def _ranked(model: ModelThroughput) -> str:
+    rate = model.workload.pairs / quartiles(model.evaluate.samples)[1]
+    return f"{rate:,.0f} pairs/s, exact, both ways, {100 * model.ranked_product_share:.0f} % of products"
+
+
 def _details(model: ModelThroughput) -> list[tuple[str, str]]:
     low, middle, high = quartiles(model.pairs_per_second)
     product = max(model.product.samples)
     rows = [
         ("workload", _workload(model)),
         ("pairs/s", f"{middle:,.0f} (quartiles {low:,.0f} to {high:,.0f}, {len(model.score.samples)} samples)"),
-        ("with ranks", f"{model.workload.pairs / quartiles(model.evaluate.samples)[1]:,.0f} pairs/s, exact, both ways"),
+        ("with ranks", _ranked(model)),
         *(("speed-up", _speed_up(baseline)) for baseline in model.baselines),
         ("FLOPs a pair", _flops(model)),
         ("product rate", f"at best {product / 1e9:,.1f} GFLOP/s, {' x '.join(f'{n:,}' for n in model.product_shape)}"),

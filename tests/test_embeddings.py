@@ -83,6 +83,33 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], error: type[CampBe
         rank_embeddings(**given)
 
 
+STREAMED = """
+import resource
+import numpy as np
+from camp_bench import rank_embeddings
+
+def ranked(images, captions):
+    return rank_embeddings(images, captions, np.arange(len(captions)) // 5, memory_budget=60_000_000, top=10)
+
+def random(count):
+    return np.random.default_rng(count).standard_normal((count, 1024), dtype=np.float32)
+
+ranked(random(10), random(50))  # what loading code takes is no matter of the inputs' size
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images, captions = random(10_000), random(50_000)
+ranked(images, captions)
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), images.nbytes + captions.nbytes)
+"""
+
+
+@pytest.mark.slow
+def test_peak_memory_is_little_more_than_the_inputs_and_a_tile() -> None:
+    done = subprocess.run([sys.executable, "-c", STREAMED], capture_output=True, text=True, check=True)
+    print(done.stdout)
+    peak, inputs = map(int, done.stdout.split())
+    assert inputs < peak < 1.3 * (inputs + 4 * 1000 * 2500)
+
+
 LARGE = """
 import resource, sys, time
 import numpy as np

@@ -37,6 +37,7 @@ def test_statistics_follow_from_samples() -> None:
     assert model.product_shares == pytest.approx((4e-3, 2e-3, 1e-3))  # 50,000 x 800 FLOPs in 1, 2, 4 s over 1e10
     assert model.baselines[0].flops_per_pair == 3000
     assert model.predicted_seconds(1000, 5000) == pytest.approx(1000 * 0.001 + 5000 * 0.002 + 100 * 2)
+    assert model.ranked_product_share == pytest.approx(2e-3)  # 50,000 x 800 FLOPs in 2 s over 1e10
     assert model.predicted_seconds(1000, 5000, folds=5) == pytest.approx(1000 * 0.001 + 5000 * 0.002 + 20 * 2)
     assert model.growth_exponent is None
 

@@ -123,9 +123,13 @@ def _gather(lists: list[TopLists], queries: Sequence[Ints], expand: Sequence[Int
     """Return ids and scores of all queries, emptying the lists. expand: which list a query has, if not its own."""
     size = lists[0].arrays[3]
     ids, scores = np.empty((total, size), dtype=np.int32), np.empty((total, size), dtype=np.float32)
-    for place in reversed(range(len(lists))):
-        keys = lists.pop().result()
+
+    def take(place: int) -> None:
+        keys, lists[place] = lists[place].result(), TopLists(0, 0)
         ids[queries[place]], scores[queries[place]] = unpack(keys if expand is None else keys[expand[place]])
+
+    for _ in spread(take, range(len(lists)), CPU):
+        pass
     return ids, scores
 
 

@@ -18,6 +18,8 @@ __all__ = ["Keys", "Lists", "keys_of", "pass_columns", "pass_rows", "scores_of"]
 
 STRETCH = 256
 """Columns that are visited together: their counts and lists stay in a core's cache."""
+BYTE = 255
+"""Rows whose counts fit into bytes, of which a processor adds 64 at once."""
 
 Scores = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
@@ -170,19 +172,24 @@ def pass_columns(
     a, b = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
     words = np.zeros(STRETCH // 8, np.uint64)
     marks, found = words.view(np.uint8), np.empty(STRETCH + 1, np.int64)
-    greater, same = np.empty(STRETCH, np.int32), np.empty(STRETCH, np.int32)
+    greater, same = np.empty(STRETCH, np.uint8), np.empty(STRETCH, np.uint8)
     for start in range(band[0], band[1], STRETCH):
         width = min(STRETCH, band[1] - start)
         threshold, limit = thresholds[start : start + width], limits[start : start + width]
-        greater[:] = 0
-        same[:] = 0
         words[:] = 0
         for row in range(height):
+            if row % BYTE == 0:
+                greater[:] = 0
+                same[:] = 0
             base = np.uint64(row * stride + start)  # an index without a sign needs no look at whether it is negative
             for column in range(np.uint64(width)):
                 score = flat[base + column]
-                greater[column] += np.int32(score > threshold[column])
-                same[column] += np.int32(score == threshold[column])
+                greater[column] += np.uint8(score > threshold[column])
+                same[column] += np.uint8(score == threshold[column])
+            if row % BYTE == BYTE - 1 or row == height - 1:
+                for column in range(width):
+                    above[start + column] += greater[column]
+                    equal[start + column] += same[column]
             if size == 0:
                 continue
             for column in range(np.uint64(width)):
@@ -197,6 +204,3 @@ def pass_columns(
                     limit[column] = _score_of(_keep_best(keys, query, size, a, b))
                     count = size
                 filled[query] = count
-        for column in range(width):
-            above[start + column] += greater[column]
-            equal[start + column] += same[column]

@@ -45,7 +45,7 @@ RELEASED_WORDS = {"camp": 50}
 ENCODED_IMAGES, ENCODED_CAPTIONS = 50, 100
 """Items that one sample of encoding is about."""
 FEW_TURNS = 3
-"""Samples, at most, of what is compared with nothing in the same turn."""
+"""Samples of each gallery of a sweep."""
 GROWTH = ((1, 1), (2, 1), (2, 2), (4, 2))
 """How many times as many images and captions the galleries of a sweep have."""
 PRESET = "paper-f30k"
@@ -146,11 +146,9 @@ class _Bench:
             if words is not None or name == "plain"
         }
         product = make_product(self._workload.dim, device)
-        jobs: dict[str, Job] = {"score": gallery.score, **product.ways}
+        jobs: dict[str, Job] = {"score": gallery.score, "evaluate": gallery.evaluate, **product.ways}
         jobs |= {name: part.score for name, part in parts.items()}
         samples = take_turns(jobs, turns, device, self._on_stage)
-        # with ranks it is no side of a ratio, and nearly the same work once more
-        samples |= take_turns({"evaluate": gallery.evaluate}, min(turns, FEW_TURNS), device, self._on_stage)
         baselines = []
         for name, part in parts.items():
             plain = count_work(part.score)
