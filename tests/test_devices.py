@@ -139,6 +139,14 @@ class TestStrictNumerics:
         assert torch.are_deterministic_algorithms_enabled() == enabled
         assert torch.is_deterministic_algorithms_warn_only_enabled() == warn_only
 
+    @pytest.mark.parametrize("filled", [False, True])
+    def test_new_tensors_are_not_filled_inside(self, filled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """torch's deterministic mode does so by default, in a pass over each tensor before the one that computes it."""
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", filled)
+        with strict_numerics(CPU):
+            assert not torch.utils.deterministic.fill_uninitialized_memory
+        assert torch.utils.deterministic.fill_uninitialized_memory == filled
+
     def test_mps_has_no_deterministic_kernels_to_ask_for(self) -> None:
         with strict_numerics(torch.device("mps")):
             assert not torch.are_deterministic_algorithms_enabled()

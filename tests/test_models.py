@@ -346,7 +346,8 @@ class TestScores:
             make_model(name, dim=32, word_dim=8, word_spread=1.0),
             make_batch(torch.float32),
         )
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+        # at 0.02 some leave the minimum again, or not, by the last bits of a gradient
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
         same = same_image(torch.arange(4))
         plateau = float(model.loss(torch.zeros(4, 4), same, hardest=hardest))
         loss = torch.tensor(torch.nan)

@@ -230,6 +230,16 @@ class TestFastForm:
             found, expected = (score(model, images, captions, lengths) for score in (fast, plain))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
+    @pytest.mark.parametrize("dim", [1, 2])
+    def test_is_the_plain_one_in_float32_where_mixtures_of_many_vectors_cancel(self, name: str, dim: int) -> None:
+        model = make_model(name, dim).float()
+        lengths = torch.tensor([50, 23, 8, 2])
+        for seed in range(20):
+            images, captions = draw(5, 31, dim, seed=seed).float(), draw_captions(lengths, dim, seed=seed).float()
+            with torch.no_grad():
+                found, expected = (score(model, images, captions, lengths) for score in (fast, plain))
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
     @pytest.mark.parametrize("score", [fast, plain])
     def test_gradients_are_those_of_finite_differences(self, name: str, score: Any) -> None:
         model, lengths = make_model(name, 3).requires_grad_(False), torch.tensor([3, 1])
@@ -287,3 +297,11 @@ def test_padding_to_50_words_counts_in_cross_attention_new_alone() -> None:
         assert (fast(padded, images, captions, LENGTHS) - fast(masked, images, captions, LENGTHS)).abs().max() > 1e-3
         same = fast(padded, images, whole, fifty), fast(masked, images, whole, fifty)
         torch.testing.assert_close(*same, rtol=0, atol=1e-12)
+
+
+def test_places_that_cancel_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images, captions = make_model("camp:gate_fusion_new", 3), draw(3, 4, 3), draw_captions(LENGTHS, 3)
+    monkeypatch.setattr("camp_bench.scoring.camp_released.CANCELLATION", math.inf)
+    monkeypatch.setattr("camp_bench.scoring.camp_released.PLACES", 5)
+    found, expected = (score(model, images, captions, LENGTHS) for score in (fast, plain))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
 from camp_bench.losses import matching_loss
-from camp_bench.models.base import PairModel, Prepared, Shape, Variant
+from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, linear, region_encoder
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
-from camp_bench.scoring.camp_released import camp_released_tile, prepare_captions, prepare_images
+from camp_bench.scoring.camp_released import GROUP, camp_released_tile, prepare_captions, prepare_images
 from camp_bench.scoring.plain_camp_released import ReleasedForm, camp_released_plain
 from camp_bench.shapes import Bool, Float, Int
 
@@ -102,6 +102,11 @@ class CampReleased(PairModel):
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
         return camp_released_tile(images, captions, self._weights(), self.form)
+
+    def tile_bytes(self, images: int, captions: int, regions: int, words: int) -> int:
+        """Add what a core's small tables take: four times a number for two regions, or three words and a region."""
+        tables = min(captions, CORES * GROUP) * 4 * regions * (regions + 3 * words)
+        return super().tile_bytes(images, captions, regions, words) + 4 * images * tables
 
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from camp_bench.scoring.product import product
 from camp_bench.shapes import Float, Int
 
 __all__ = ["SentenceEncoder", "WordEncoder", "linear", "region_encoder"]
@@ -13,11 +14,19 @@ __all__ = ["SentenceEncoder", "WordEncoder", "linear", "region_encoder"]
 
 def linear(size_in: int, size_out: int, *, bias: bool = True) -> nn.Linear:
     """Return a linear layer with Xavier-uniform weight and zero bias."""
-    layer = nn.Linear(size_in, size_out, bias=bias)
+    layer = _Linear(size_in, size_out, bias=bias)
     nn.init.xavier_uniform_(layer.weight)
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class _Linear(nn.Linear):
+    """torch's layer, by the faster kernel."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name for it)
+        found = product(input.flatten(0, -2), self.weight).view(*input.shape[:-1], -1)
+        return found if self.bias is None else found.add_(self.bias)
 
 
 def region_encoder(feature_size: int, dim: int) -> nn.Linear:

@@ -24,6 +24,9 @@ from camp_bench.workers import spread
 
 __all__ = ["camp_tile"]
 
+GROUP = 8
+"""Captions whose pooled vectors go through the scorer together."""
+
 
 def camp_tile(
     images: Float[Tensor, "I R D"],
@@ -42,28 +45,41 @@ def camp_tile(
 
     def tile(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
-        words, keys, lengths = captions
-        own_logits = _own_logits(images[0], named, "image", form)
+        (regions, region_keys), (words, keys, lengths) = images, captions
+        own_logits = _own_logits(regions, named, "image", form)
 
-        def column(row: int) -> Tensor:
-            one, real = slice(row, row + 1), slice(int(lengths[row]))
-            return _score(images[0], images[1], own_logits, words[one, real], keys[one, real], None, named, form)
+        def some(start: int) -> Tensor:
+            pooled = []
+            for row in range(start, min(start + GROUP, len(words))):
+                one, real = slice(row, row + 1), slice(int(lengths[row]))
+                said = words[one, real], keys[one, real]
+                pooled.append(_pooled(regions, region_keys, own_logits, *said, None, named, form))
+            image, text = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pooled, strict=True))
+            return _score(image, text, named, form).view(-1, len(pooled))
 
-        columns = list(spread(column, range(len(words)), words.device))
-        return torch.stack(columns, 1)
+        return torch.cat(list(spread(some, range(0, len(words), GROUP), words.device)), 1)
 
     def pairs(images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor]) -> Tensor:
         named = dict(zip(used, shared, strict=True))
-        words, keys, lengths = captions
+        (regions, region_keys), (words, keys, lengths) = images, captions
         mask = word_mask(lengths.to(words.device), words.shape[1])
-        return _score(
-            images[0], images[1], _own_logits(images[0], named, "image", form), words, keys, mask, named, form
-        )
+        own_logits = _own_logits(regions, named, "image", form)
+        return _score(*_pooled(regions, region_keys, own_logits, words, keys, mask, named, form), named, form)
 
     return score_tile(tile, pairs, (images, image_keys), (captions, caption_keys, lengths), tuple(used.values()))
 
 
 def _score(
+    image: Float[Tensor, "P D"], text: Float[Tensor, "P D"], weights: dict[str, Tensor], form: CampForm
+) -> Float[Tensor, " P"]:
+    """Score the pooled vectors of pairs."""
+    if form.score == "cosine":
+        return row_cosine(image, text)
+    hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
+    return hidden @ weights["out"] + weights["out_bias"]
+
+
+def _pooled(
     images: Float[Tensor, "P R D"],
     image_keys: Float[Tensor, "P R H"],
     image_logits: Float[Tensor, "P R"] | None,
@@ -72,8 +88,8 @@ def _score(
     mask: Bool[Tensor, "P L"] | None,
     weights: dict[str, Tensor],
     form: CampForm,
-) -> Float[Tensor, " P"]:
-    """Score P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
+) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P D"]]:
+    """Pool both sides of P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
     if form.attention:
         to_regions, to_words = _attend(images, image_keys, words, word_keys, mask)
     else:
@@ -82,10 +98,7 @@ def _score(
         to_words = images.mean(1, keepdim=True).expand(-1, words.shape[1], -1)
     image = _fuse(images, to_regions, image_logits, None, weights, "image", form)
     text = _fuse(words, to_words, _own_logits(words, weights, "text", form), mask, weights, "text", form)
-    if form.score == "cosine":
-        return row_cosine(image, text)
-    hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
-    return hidden @ weights["out"] + weights["out_bias"]
+    return image, text
 
 
 def _own_logits(
@@ -165,19 +178,19 @@ def _even(mask: Bool[Tensor, "P K"] | None, items: Float[Tensor, "N K D"]) -> Fl
 
 
 class _Gate(torch.autograd.Function):
-    """sigmoid(own * message) * (own + message), which keeps no more than its arguments; dimension 0 of own may be 1."""
+    """sigmoid(own * message) * (own + message), in as few passes as it goes; dimension 0 of own may be 1."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, message: Tensor) -> Tensor:
-        ctx.save_for_backward(own, message)
-        return (own * message).sigmoid_().mul_(own + message)
+        gate = (own * message).sigmoid_()
+        ctx.save_for_backward(own, message, gate)
+        return (own + message).mul_(gate)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        own, message = ctx.saved_tensors
-        gate = (own * message).sigmoid_()
+        own, message, gate = ctx.saved_tensors
+        through_gate = torch.ops.aten.sigmoid_backward((own + message).mul_(gradient), gate)
         through_sum = gradient * gate
-        through_gate = (1 - gate).mul_(own + message).mul_(through_sum)
         to_own = torch.addcmul(through_sum, through_gate, message)
         return to_own.sum_to_size(own.shape), through_sum.addcmul_(through_gate, own)

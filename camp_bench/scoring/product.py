@@ -34,7 +34,7 @@ def product(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"]) -> Float[Tensor, "
     if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
         found: Tensor = _Product.apply(a, b)  # type: ignore[no-untyped-call]
         return found
-    return _onednn(a, b, None, "none", [], "")  # type: ignore[no-any-return]
+    return _onednn(_dense(a), _dense(b), None, "none", [], "")  # type: ignore[no-any-return]
 
 
 def product_relu(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], bias: Float[Tensor, " N"]) -> Float[Tensor, "M N"]:
@@ -44,7 +44,12 @@ def product_relu(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], bias: Float[T
     if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad or bias.requires_grad):
         found: Tensor = _ProductRelu.apply(a, b, bias)  # type: ignore[no-untyped-call]
         return found
-    return _onednn(a, b, bias, "relu", [], "")  # type: ignore[no-any-return]
+    return _onednn(_dense(a), _dense(b), bias, "relu", [], "")  # type: ignore[no-any-return]
+
+
+def _dense(x: Tensor) -> Tensor:
+    """Return a matrix without gaps between its rows, or its columns: oneDNN is slow with any other."""
+    return x if x.is_contiguous() or x.T.is_contiguous() else x.contiguous()
 
 
 def _suits(a: Tensor, b: Tensor) -> bool:
@@ -80,7 +85,7 @@ class _ProductRelu(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        through = gradient * (ctx.saved_tensors[2] > 0)
+        through = torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[2], 0)
         return *_to_factors(ctx, through), through.sum(0)
 
 

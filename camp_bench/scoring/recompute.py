@@ -22,7 +22,7 @@ __all__ = ["Score", "score_tile"]
 Score: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
 """From tensors of images, of captions (dimension 0: the item) and of shared weights to scores."""
 
-COLUMNS, PAIRS = 4, 64
+COLUMNS, PAIRS = 4, 32
 """How many captions of a tile, or pairs, the backward pass takes at a time."""
 
 _Rows: TypeAlias = Tensor | slice
