@@ -55,9 +55,13 @@ def strict_numerics(device: torch.device) -> Iterator[None]:
             changed.append((part, before))
             part.fp32_precision = "ieee"
     torch.use_deterministic_algorithms(device.type != "mps", warn_only=True)
+    memory: Any = torch.utils.deterministic  # its type says nothing of the attribute
+    filled = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False  # each result would be filled with NaN before it is computed
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filled
         for part, before in reversed(changed):
             part.fp32_precision = before
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
