@@ -6,6 +6,7 @@ on each number, those passes are what it costs. A compiled loop does them all wh
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +24,7 @@ def compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     Compiling takes about a second for each kind of arguments; the result is kept for later processes where some folder
     can be written to. options: numba's, such as `fastmath`.
     """
+    function = inspect.unwrap(function)  # the tests' checks of shapes are no code that can be compiled
     settings = {"nogil": True, "error_model": "numpy", **options}
     found: Callable[P, R]
     try:

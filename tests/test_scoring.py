@@ -19,7 +19,7 @@ from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.scoring import scan
 from camp_bench.scoring.common import l2norm, norm_from_square, unit, word_mask
-from camp_bench.scoring.plain import camp_plain, normalize_affinity, scan_plain
+from camp_bench.scoring.plain import camp_plain, normalize_affinity, scan_attention, scan_plain
 
 Vector = list[float]
 
@@ -137,6 +137,19 @@ def fast(model: PairModel, images: Tensor, captions: Tensor, lengths: Tensor) ->
 def scan_model(direction: str, pooling: str, norm: str, dim: int = 6, **lambdas: float) -> PairModel:
     suffix = "" if norm == "clipped_l2norm" else f"-{norm}"
     return small_model(f"scan:{direction}-{pooling}{suffix}", dim, **lambdas)
+
+
+def settled(images: Tensor, captions: Tensor, lengths: Tensor, direction: str, norm: str) -> Tensor:
+    """Return which pairs have a cosine at all: not those with a context that cancels down to its rounding errors."""
+    columns = []
+    for caption, length in zip(captions, lengths.tolist(), strict=True):
+        words = caption[:length].expand(len(images), -1, -1)
+        weights, _ = scan_attention(images, words, direction=direction, norm=norm, lambda_attention=9.0)
+        context = images if direction == "t2i" else words
+        attended = torch.linalg.vector_norm(weights.transpose(1, 2) @ context, dim=2)
+        given = (weights * torch.linalg.vector_norm(context, dim=2, keepdim=True)).sum(1)
+        columns.append(((attended > 1e-5 * given) | (given == 0)).all(1))
+    return torch.stack(columns, 1)
 
 
 def random_camp_weights(dim: int, hidden: int) -> dict[str, Tensor]:
@@ -316,7 +329,7 @@ class TestScan:
         images[0, 0] = captions[0, 0] = 0
         images[-1] *= data.draw(st.sampled_from([0, 1]))
         images, captions = l2norm(images).float(), l2norm(captions).float()
-        model = scan_model(direction, pooling, norm, dim=dim).float()
+        model = scan_model(direction, pooling, norm, dim=dim, lambda_attention=9.0).float()
         exact = model.score_plain(images.double(), captions.double(), lengths)
         before = scan.ENTRIES
         try:
@@ -325,7 +338,8 @@ class TestScan:
         finally:
             scan.ENTRIES = before
         scale = lengths.max() if pooling == "sum" and direction == "t2i" else regions if pooling == "sum" else 1
-        torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5 * float(scale))
+        sure = settled(images.double(), captions.double(), lengths, direction, norm)
+        torch.testing.assert_close(found.double()[sure], exact[sure], rtol=0, atol=1e-5 * float(scale))
 
     @pytest.mark.parametrize("direction", DIRECTIONS)
     def test_great_lambdas_neither_overflow_nor_vanish(self, direction: str) -> None:
