@@ -109,7 +109,7 @@ def scan_tile(
 def _compiles(images: Tensor, captions: Tensor) -> bool:
     """Tell whether the compiled loops can score these."""
     usual = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (images, captions))
-    return usual and not torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+    return usual and not torch.is_autocast_enabled("cpu")
 
 
 def _codes(form: ScanForm) -> Codes:

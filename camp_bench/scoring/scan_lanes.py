@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from camp_bench.scoring.product import product
-from camp_bench.scoring.scan_loops import STEP, Codes, Layout, attend
+from camp_bench.scoring.scan_loops import STEP, Codes, Layout, attend, differentiate
 from camp_bench.shapes import Bool, Float
 
 __all__ = ["Lanes", "pad_gram", "sort_captions"]
@@ -75,17 +76,47 @@ class Lanes:
             norms, gram, longest = torch.linalg.vector_norm(images, dim=2), self._gram, self._longest
         else:
             norms, gram, longest = self._norms, image_gram, image_gram.detach().diagonal(dim1=1, dim2=2).amax(1)
-        shape = len(table), int(self._layout.counts[0])
-        scores, cancelled = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-        given = (_array(gram), _array(norms), _array(longest))
-        attend(_array(table), self._layout, self._codes, *given, scores, cancelled)
-        return torch.from_numpy(scores), torch.from_numpy(cancelled)
+        given = table, gram, norms, longest, self._layout, self._codes
+        if not torch.is_grad_enabled():
+            return _attend(*given)
+        found: tuple[Tensor, Tensor] = _Attended.apply(*given)  # type: ignore[no-untyped-call]
+        return found
 
 
 def pad_gram(gram: Float[Tensor, "N K K"]) -> Float[Tensor, "N M M"]:
     """Return the tables with as many rows and columns of zeros more as the loops ask for."""
     room = -gram.shape[1] % STEP
     return functional.pad(gram, (0, room, 0, room)) if room else gram
+
+
+def _attend(
+    table: Tensor, gram: Tensor, norms: Tensor, longest: Tensor, layout: Layout, codes: Codes
+) -> tuple[Tensor, Tensor]:
+    shape = len(table), int(layout.counts[0])
+    scores, cancelled = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    attend(_array(table), layout, codes, _array(gram), _array(norms), _array(longest), scores, cancelled)
+    return torch.from_numpy(scores), torch.from_numpy(cancelled)
+
+
+class _Attended(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, table: Tensor, gram: Tensor, norms: Tensor, longest: Tensor, layout: Layout, codes: Codes
+    ) -> tuple[Tensor, Tensor]:
+        scores, cancelled = _attend(table, gram, norms, longest, layout, codes)
+        ctx.save_for_backward(table, gram, norms)
+        ctx.mark_non_differentiable(cancelled)
+        ctx.layout, ctx.codes = layout, codes
+        return scores, cancelled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        found = [torch.zeros(tensor.shape) for tensor in tensors]
+        table, gram, norms = map(_array, tensors)
+        differentiate(table, ctx.layout, ctx.codes, gram, norms, _array(upstream), *map(_array, found))
+        return (*found, None, None, None)
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -1,4 +1,4 @@
-"""SCAN's attention, cosines and pooling on float32 affinities: all steps while a number is in cache.
+"""SCAN's attention, cosines and pooling of float32 affinities, and their gradient, while each number is in cache.
 
 A table holds the affinities of G images' R regions with the words of C captions. The captions are sorted, the longest
 first, and their words lie by position: all first words, then all second words, of those captions that have one. So the
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from camp_bench.compiling import compiled
 
-__all__ = ["STEP", "Codes", "Layout", "attend", "exp2"]
+__all__ = ["STEP", "Codes", "Layout", "attend", "differentiate", "exp2"]
 
 STEP = 4
 """Gram tables have a multiple of this many rows and columns, zero beyond the context's vectors."""
@@ -149,6 +149,36 @@ def _soften(x: Floats, counts: Counts, words_ask: bool, width: int, top: Floats,
 
 
 @partial(compiled, fastmath=_FAST)
+def _ask(
+    table: Floats,
+    image: int,
+    layout: Layout,
+    codes: Codes,
+    x: Floats,
+    scale: Floats,
+    shift: Floats,
+    q: int,
+    weights: Floats,
+    first: int,
+    total: Floats,
+    relevance: Floats,
+) -> None:
+    """Write a query's weights, (K, C) from column `first` on, their sums, (C,), and those of affinities so weighted."""
+    starts, counts = layout
+    total[:] = _ZERO
+    relevance[:] = _ZERO
+    for k in range(len(x)):
+        word, region = (q, k) if codes.words_ask else (k, q)
+        count = counts[word]
+        given = table[image, region, starts[word] : starts[word] + count]
+        own, own_scale, weight = x[k, q], scale[k], weights[k, first : first + count]
+        for c in range(count):
+            weight[c] = exp2(own[c] * own_scale[c] - shift[c])
+            total[c] += weight[c]
+            relevance[c] += weight[c] * given[c]
+
+
+@partial(compiled, fastmath=_FAST)
 def _square(weights: Floats, gram: Floats, width: int, square: Floats) -> None:
     """Add A G A^T to `square`, (C,), from weights (K, C) and one Gram table, (K, K), which is symmetric."""
     for k in range(0, len(weights), STEP):
@@ -239,7 +269,7 @@ def attend(
     rounded up to a multiple of STEP. query_norms: lengths of words (Q, C), or of regions (G, Q). longest: the
     greatest square length of a context's vectors, (G,) or (C,).
     """
-    starts, counts = layout
+    counts = layout.counts
     captions, words_ask = scores.shape[1], codes.words_ask
     of_queries, of_context = (len(counts), table.shape[1]) if words_ask else (table.shape[1], len(counts))
     x, scale = np.empty((of_context, of_queries, captions), np.float32), np.empty((of_context, captions), np.float32)
@@ -254,17 +284,8 @@ def attend(
             least[c] = _CANCELLATION * (longest[image] if words_ask else longest[c])
         for q in range(of_queries):
             width = counts[q] if words_ask else captions
-            total[:] = relevance[:] = square[:] = _ZERO
-            top = shift[q]
-            for k in range(of_context):
-                word, region = (q, k) if words_ask else (k, q)
-                count = counts[word]
-                given = table[image, region, starts[word] : starts[word] + count]
-                own, own_scale, weight = x[k, q], scale[k], weights[k]
-                for c in range(count):
-                    weight[c] = exp2(own[c] * own_scale[c] - top[c])
-                    total[c] += weight[c]
-                    relevance[c] += weight[c] * given[c]
+            square[:] = _ZERO
+            _ask(table, image, layout, codes, x, scale, shift[q], q, weights, 0, total, relevance)
             if words_ask:
                 _square(weights, gram[image], width, square)
             else:
@@ -278,3 +299,219 @@ def attend(
                 floor = _LEAST * total[c]
                 cosine[c] = relevance[c] / (floor if norm < floor else norm)
         _pool(cosines, layout, codes, scores[image], least)
+
+
+@partial(compiled, fastmath=_FAST)
+def _mix(weights: Floats, gram: Floats, mixed: Floats) -> None:
+    """Write the product of one Gram table, (K, K), and weights, (K, N)."""
+    for k in range(len(weights)):
+        own = mixed[k]
+        own[:] = _ZERO
+        for j in range(0, len(weights), STEP):
+            g0, g1, g2, g3 = gram[k, j], gram[k, j + 1], gram[k, j + 2], gram[k, j + 3]
+            b0, b1, b2, b3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+            for n in range(len(own)):
+                own[n] += g0 * b0[n] + g1 * b1[n] + g2 * b2[n] + g3 * b3[n]
+
+
+@partial(compiled, fastmath=_FAST)
+def _mix_each(weights: Floats, gram: Floats, mixed: Floats) -> None:
+    """Write the products of each caption's Gram table, (K, K, C), and weights, (K, Q, C)."""
+    for q in range(weights.shape[1]):
+        for k in range(len(weights)):
+            own = mixed[k, q]
+            own[:] = _ZERO
+            for j in range(0, len(weights), STEP):
+                g0, g1, g2, g3 = gram[k, j], gram[k, j + 1], gram[k, j + 2], gram[k, j + 3]
+                b0, b1, b2, b3 = weights[j, q], weights[j + 1, q], weights[j + 2, q], weights[j + 3, q]
+                for c in range(len(own)):
+                    own[c] += g0[c] * b0[c] + g1[c] * b1[c] + g2[c] * b2[c] + g3[c] * b3[c]
+
+
+@partial(compiled, fastmath=_FAST)
+def _multiply_out(weights: Floats, factor: Floats, gram: Floats) -> None:
+    """Write A diag(factor) A^T into one Gram table, (K, K), from weights (K, N) and factors (N,)."""
+    for k in range(len(weights)):
+        own = weights[k]
+        for j in range(0, k + 1, STEP):
+            b0, b1, b2, b3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
+            sum0, sum1, sum2, sum3 = _ZERO, _ZERO, _ZERO, _ZERO
+            for n in range(len(own)):
+                share = factor[n] * own[n]
+                sum0 += share * b0[n]
+                sum1 += share * b1[n]
+                sum2 += share * b2[n]
+                sum3 += share * b3[n]
+            gram[k, j], gram[k, j + 1], gram[k, j + 2], gram[k, j + 3] = sum0, sum1, sum2, sum3
+            gram[j, k], gram[j + 1, k], gram[j + 2, k], gram[j + 3, k] = sum0, sum1, sum2, sum3
+
+
+@partial(compiled, fastmath=_FAST)
+def _multiply_out_each(weights: Floats, factor: Floats, gram: Floats) -> None:
+    """Add A diag(factor) A^T to each caption's Gram table, (K, K, C), from weights (K, Q, C) and factors (Q, C)."""
+    for k in range(len(weights)):
+        for j in range(len(weights)):
+            own = gram[k, j]
+            for q in range(len(factor)):
+                a, b, share = weights[k, q], weights[j, q], factor[q]
+                for c in range(len(own)):
+                    own[c] += share[c] * a[c] * b[c]
+
+
+@partial(compiled, fastmath=_FAST)
+def _unpool(cosines: Floats, layout: Layout, codes: Codes, upstream: Floats, found: Floats, top: Floats) -> None:
+    """Replace cosines, (Q, C), by the gradient of their pooling. upstream: of the pooled. found, top: room for (C,)."""
+    counts, captions, queries = layout.counts, len(upstream), len(cosines)
+    factor = np.float32(codes.pooling_sharpness) * _LOG2_E
+    _pool(cosines, layout, codes, found, top)
+    if codes.pooling == _MAX:
+        found[:] = _ZERO
+        for q in range(queries):
+            for c in range(counts[q] if codes.words_ask else captions):
+                found[c] += np.float32(cosines[q, c] == top[c])
+        for c in range(captions):
+            found[c] = upstream[c] / found[c]  # several that are the greatest share it
+    elif codes.pooling != _LSE:
+        found[:] = upstream
+        if codes.pooling == _AVG:
+            _average(found, layout, codes.words_ask, queries)
+    for q in range(queries):
+        own = cosines[q]
+        for c in range(counts[q] if codes.words_ask else captions):
+            if codes.pooling == _LSE:
+                own[c] = upstream[c] * exp2((own[c] - found[c]) * factor)
+            elif codes.pooling == _MAX:
+                own[c] = found[c] if own[c] == top[c] else _ZERO
+            else:
+                own[c] = found[c]
+
+
+@partial(compiled, fastmath=_FAST)
+def _unweigh(
+    image: int, layout: Layout, codes: Codes, x: Floats, scale: Floats, norms: Floats, slopes: Floats, table: Floats
+) -> None:
+    """Add to the gradient of an image's affinities what comes by way of the weights.
+
+    slopes: of the weights' logits, (K, Q, C). Others: as `_weigh` left them.
+    """
+    starts, counts = layout
+    of_context, of_queries, captions = x.shape
+    gathered, back = np.empty(captions, np.float32), np.empty(captions, np.float32)
+    slope = _TENTH if codes.clipped else _ONE
+    for k in range(of_context):
+        own_scale, length = scale[k], norms[k]
+        gathered[:] = _ZERO
+        for q in range(of_queries):
+            own, given = x[k, q], slopes[k, q]
+            for c in range(counts[q if codes.words_ask else k]):
+                gathered[c] += given[c] * own[c]
+        for c in range(captions):
+            ratio = own_scale[c] / (length[c] + _LEAST)
+            if codes.norm == _L2:
+                ratio = ratio / length[c]
+            back[c] = -gathered[c] * ratio if length[c] > _ZERO else _ZERO
+        for q in range(of_queries):
+            word, region = (q, k) if codes.words_ask else (k, q)
+            count = counts[word]
+            own, given, found = x[k, q], slopes[k, q], table[image, region, starts[word] : starts[word] + count]
+            for c in range(count):
+                value = given[c] * own_scale[c]
+                if codes.norm == _SOFTMAX:
+                    value = own_scale[c] * own[c] * (given[c] - gathered[c])
+                elif codes.norm == _L2:
+                    value += back[c] * own[c]
+                elif codes.norm == _L1:
+                    value += back[c] * (_ONE if own[c] > _ZERO else -_ONE if own[c] < _ZERO else _ZERO)
+                found[c] += _LN_2 * value * (_ONE if own[c] > _ZERO else slope)
+
+
+@partial(compiled, fastmath=_FAST)
+def differentiate(
+    table: Floats,
+    layout: Layout,
+    codes: Codes,
+    gram: Floats,
+    query_norms: Floats,
+    upstream: Floats,
+    to_table: Floats,
+    to_gram: Floats,
+    to_norms: Floats,
+) -> None:
+    """Write the gradient with respect to table, Gram tables and lengths of queries; arguments as in `attend`.
+
+    upstream: with respect to the scores, (G, C), zero where a context cancels. to_table, to_gram, to_norms: zeros.
+    """
+    starts, counts = layout
+    captions, words_ask = upstream.shape[1], codes.words_ask
+    of_queries, of_context = (len(counts), table.shape[1]) if words_ask else (table.shape[1], len(counts))
+    rows = len(gram[0])
+    x, scale = np.empty((of_context, of_queries, captions), np.float32), np.empty((of_context, captions), np.float32)
+    norms, shift = np.empty_like(scale), np.empty((of_queries, captions), np.float32)
+    weights, mixed = (
+        np.zeros((rows, of_queries * captions), np.float32),
+        np.empty((rows, of_queries * captions), np.float32),
+    )
+    weights_each, mixed_each = weights.reshape(rows, of_queries, captions), mixed.reshape(rows, of_queries, captions)
+    cosines, slopes = np.empty_like(shift), np.empty_like(shift)
+    totals, squares, scales = np.empty_like(shift), np.empty_like(shift), np.empty_like(shift)
+    halves = np.zeros_like(shift)
+    along, level = np.empty(captions, np.float32), np.empty(captions, np.float32)
+    found, top = np.empty(captions, np.float32), np.empty(captions, np.float32)
+    for image in range(len(table)):
+        _weigh(table, image, layout, codes, x, scale, norms, shift)
+        for q in range(of_queries):
+            _ask(table, image, layout, codes, x, scale, shift[q], q, weights, q * captions, totals[q], cosines[q])
+        if words_ask:
+            _mix(weights, gram[image], mixed)
+        else:
+            _mix_each(weights_each, gram, mixed_each)
+        for q in range(of_queries):
+            square, total, inverse, cosine = squares[q], totals[q], scales[q], cosines[q]
+            length = query_norms[q if words_ask else image]
+            square[:] = _ZERO
+            for k in range(of_context):
+                a, b = weights_each[k, q], mixed_each[k, q]
+                for c in range(captions):
+                    square[c] += a[c] * b[c]
+            for c in range(counts[q] if words_ask else captions):
+                norm = (length[c] if words_ask else length[q]) * np.float32(math.sqrt(square[c]))
+                norm = norm if square[c] > _ZERO else _ZERO
+                floor = _LEAST * total[c]
+                square[c] = _ZERO if norm < floor else square[c]  # the rest is constant then
+                inverse[c] = _ONE / (floor if norm < floor else norm)
+                cosine[c] *= inverse[c]
+        slopes[:] = cosines
+        _unpool(slopes, layout, codes, upstream[image], found, top)
+        for q in range(of_queries):
+            square, total, cosine, slope, half = squares[q], totals[q], cosines[q], slopes[q], halves[q]
+            length, inverse = query_norms[q if words_ask else image], scales[q]
+            to_length = to_norms[q if words_ask else image]
+            for c in range(counts[q] if words_ask else captions):
+                share = slope[c] * cosine[c]
+                live = square[c] > _ZERO
+                along[c] = share / square[c] if live else _ZERO
+                level[c] = _ZERO if live else share / total[c]
+                half[c] = -along[c] / _TWO
+                slope[c] *= inverse[c]
+                found[c] = share / (length[c] if words_ask else length[q]) if live else _ZERO
+            if words_ask:
+                for c in range(counts[q]):
+                    to_length[c] -= found[c]
+            else:
+                to_length[q] = -found.sum()
+            for k in range(of_context):
+                word, region = (q, k) if words_ask else (k, q)
+                count, start = counts[word], starts[word]
+                given, direct = (
+                    table[image, region, start : start + count],
+                    to_table[image, region, start : start + count],
+                )
+                weight, own = weights_each[k, q], mixed_each[k, q]
+                for c in range(count):
+                    direct[c] = slope[c] * weight[c]
+                    own[c] = weight[c] * (slope[c] * given[c] - along[c] * own[c] - level[c])
+        if words_ask:
+            _multiply_out(weights, halves.reshape(of_queries * captions), to_gram[image])
+        else:
+            _multiply_out_each(weights_each, halves, to_gram)
+        _unweigh(image, layout, codes, x, scale, norms, mixed_each, to_table)
