@@ -15,12 +15,12 @@ import torch
 
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.errors import NumericError
-from camp_bench.evaluate import Evaluation, evaluate_split
+from camp_bench.evaluate import Evaluation, evaluate_split, within_budget
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking import Held, Ranks, bytes_of, rerank
 from camp_bench.tiling import Numbers, OnScores, prepare_caption_tile, prepare_image_tile, tile_size
-from camp_bench.timing import timed
+from camp_bench.timing import Elapsed, timed
 from camp_bench.workers import spread
 
 __all__ = ["Cascade", "evaluate_cascade"]
@@ -30,6 +30,7 @@ __all__ = ["Cascade", "evaluate_cascade"]
 class Cascade:
     """reranked: what the cascade gives. full: what the expensive model gives when it scores every pair.
 
+    Of `reranked`, the tile is the larger of both rankings and the budget the smaller, where memory ran out in one.
     pairs_scored: by the expensive model in the cascade; pairs: of all images and all distinct captions. seconds: of the
     cascade, both models' encoding included; that of the full ranking stands in `full`.
     """
@@ -66,8 +67,13 @@ def evaluate_cascade(
     by_image = scored[captions_of] * split.n_images + np.arange(split.n_images)[:, None]
     by_caption = scored[:, None] * split.n_images + images_of
     wanted = np.unique(np.concatenate((by_image.ravel(), by_caption.ravel())))
-    with timed(device) as scoring:
-        scores = _score_pairs(model, items, wanted, device)
+
+    def score(budget: int) -> tuple[npt.NDArray[np.float32], Elapsed]:
+        with timed(device) as elapsed:
+            return _score_pairs(model, items, wanted, device, budget), elapsed
+
+    (scores, scoring), budget = within_budget(score, model, split, items.token_ids, device)
+    height, width = tile_size(model, split, items.token_ids, budget)
     if np.isnan(scores).any():
         pair = int(wanted[np.flatnonzero(np.isnan(scores))[0]])
         raise NumericError(
@@ -87,9 +93,9 @@ def evaluate_cascade(
         chance_rsum=full.chance_rsum,
         encode_seconds=cheap.encode_seconds,
         score_seconds=cheap.score_seconds + scoring.seconds,
-        tile_images=full.tile_images,
-        tile_captions=full.tile_captions,
-        memory_budget_bytes=full.memory_budget_bytes,
+        tile_images=max(height, full.tile_images),
+        tile_captions=max(width, full.tile_captions),
+        memory_budget_bytes=min(budget, full.memory_budget_bytes),
     )
     pairs = split.n_images * len(np.unique(scored))
     return Cascade(reranked, full, len(wanted), pairs, reranked.encode_seconds + reranked.score_seconds)
@@ -102,13 +108,13 @@ def _first_of_text(items: TokenizedSplit) -> Numbers:
 
 
 def _score_pairs(
-    model: PairModel, items: TokenizedSplit, wanted: Numbers, device: torch.device
+    model: PairModel, items: TokenizedSplit, wanted: Numbers, device: torch.device, budget: int
 ) -> npt.NDArray[np.float32]:
     """Return the score of each pair. wanted: caption x images + image of each, rising.
 
     Items are encoded in tiles as elsewhere. A caption meets all its images of as many tiles as the budget holds.
     """
-    budget, n_images = model.settings.memory_budget_bytes, items.split.n_images
+    n_images = items.split.n_images
     height, width = tile_size(model, items.split, items.token_ids, budget)
     captions = np.unique(wanted // n_images)
     captions = captions[np.argsort([len(items.token_ids[int(c)]) for c in captions], kind="stable")]

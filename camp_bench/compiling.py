@@ -22,13 +22,14 @@ def compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     """Return the function compiled for this processor, and run without Python's lock, so that threads run it at once.
 
     Compiling takes about a second for each kind of arguments; the result is kept for later processes where some folder
-    can be written to. options: numba's, such as `fastmath`.
+    can be written to, and renewed when the function's file changes: so a compiled function calls only those of its own
+    file. options: numba's, such as `fastmath`.
     """
-    function = inspect.unwrap(function)  # the tests' checks of shapes are no code that can be compiled
+    bare = inspect.unwrap(function)  # without what checks arguments at every call, as our tests do
     settings = {"nogil": True, "error_model": "numpy", **options}
     found: Callable[P, R]
     try:
-        found = numba.njit(cache=True, **settings)(function)
+        found = numba.njit(cache=True, **settings)(bare)
     except RuntimeError:  # neither the package's folder nor the user's can be written to
-        found = numba.njit(**settings)(function)
+        found = numba.njit(**settings)(bare)
     return found

@@ -20,6 +20,7 @@ from camp_bench.config import Experiment, RunConfig, check_experiment, user_path
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
 from camp_bench.devices import explained_memory
 from camp_bench.errors import CheckpointError, ConfigError
+from camp_bench.finished import FinishedRun
 from camp_bench.models.registry import build_model, find_variant, variants
 from camp_bench.recording import Reporter, environment_of
 from camp_bench.records import (
@@ -37,7 +38,7 @@ from camp_bench.records import (
     write_file,
     write_record,
 )
-from camp_bench.reevaluation import FinishedRun, evaluate_run
+from camp_bench.reevaluation import EvaluationRequest, evaluate_run
 
 __all__ = ["CheckpointSource", "convert_checkpoint", "evaluate_checkpoints", "open_checkpoint", "parse_checkpoints"]
 
@@ -182,24 +183,21 @@ def evaluate_checkpoints(
     require_writable(results)
     if experiment.threads:
         torch.set_num_threads(experiment.threads)
+    asked = EvaluationRequest(
+        data=data,
+        protocol=experiment.protocol,
+        device=experiment.device,
+        examples=experiment.examples,
+        memory_budget=experiment.settings.get("memory_budget"),
+        adapt=experiment.settings.get("adapt", False),
+        save_scores=experiment.save_scores,
+    )
     runs = []
     for source in sources:
         reporter.on_stage(f"reading {source.file}")
         runs.append(open_checkpoint(source, command))
     for run in runs:
-        yield evaluate_run(
-            run,
-            results,
-            reporter,
-            data=data,
-            protocol=experiment.protocol,
-            device=experiment.device,
-            examples=experiment.examples,
-            memory_budget=experiment.settings.get("memory_budget"),
-            adapt=experiment.settings.get("adapt", False),
-            save_scores=experiment.save_scores,
-            command=command,
-        )
+        yield evaluate_run(run, asked, results, reporter, command=command)
 
 
 def _check(source: CheckpointSource, found: Checkpoint, vocabulary: Vocabulary) -> None:

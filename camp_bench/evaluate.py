@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +21,20 @@ from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.base import PairModel
 from camp_bench.protocols import find_protocol, fold_images
 from camp_bench.ranking import TOP, DirectionRanks, Ranks, rank_tiles
-from camp_bench.tiling import Numbers, OnScores, SplitTiles
-from camp_bench.timing import timed
+from camp_bench.tiling import Numbers, OnScores, SplitTiles, tile_size
+from camp_bench.timing import Elapsed, timed
 
 __all__ = [
     "Evaluation",
     "evaluate_folds",
     "evaluate_split",
     "folds_of",
+    "join_folds",
+    "told_of_whole",
+    "within_budget",
 ]
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +72,20 @@ def evaluate_split(
     token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all). on_scores: told
     the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists. precision:
     of encoding and scoring, as `autocast` takes it; ranks are counted on what it gives.
-    Raises NumericError where a score is NaN, ConfigError for a budget that holds no pair and DeviceError, saying which
-    budget to pass, where memory runs out; with `adapt` among the settings it halves the budget and starts again.
+    Raises NumericError where a score is NaN, and what `within_budget` raises.
     """
-    budget = model.settings.memory_budget_bytes
+
+    def rank(budget: int) -> tuple[Ranks, SplitTiles, Elapsed]:
+        tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
+        with timed(device) as whole:
+            ranks = rank_tiles(tiles.grid, tiles.score, device=device, top=top, strip=tiles.strip(), on_tile=on_tile)
+        return ranks, tiles, whole
+
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), autocast(device, precision):
-            while True:
-                tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
-                with timed(device) as whole:
-                    ranks = _rank(tiles, on_tile, top, give_up=not model.settings.adapt)
-                if ranks is not None:
-                    break
-                budget //= 2
+            (ranks, tiles, whole), budget = within_budget(rank, model, split, token_ids, device)
     except NumericError as error:
         raise NumericError(f"{split.name}: {error}") from None
     finally:
@@ -95,21 +102,32 @@ def evaluate_split(
     )
 
 
-def _rank(tiles: SplitTiles, on_tile: Callable[[int, int], None] | None, top: int, *, give_up: bool) -> Ranks | None:
-    """Return the ranks; None where memory ran out and that is no reason to give up."""
-    half = format_bytes(tiles.budget // 2)
-    remedy = f"pass --memory-budget {half} or less (it was scoring {tiles.size[0]} x {tiles.size[1]} pairs), or --adapt"
-    try:
-        with explained_memory(remedy):
-            return rank_tiles(
-                tiles.grid, tiles.score, device=tiles.device, top=top, strip=tiles.strip(), on_tile=on_tile
-            )
-    except DeviceError:
-        if give_up:
-            raise
-    if tiles.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
+def within_budget(
+    work: Callable[[int], _Found],
+    model: PairModel,
+    split: Split,
+    token_ids: Sequence[Sequence[int]],
+    device: torch.device,
+) -> tuple[_Found, int]:
+    """Return what `work` finds within a budget of bytes, and the budget: the settings' own, or what `adapt` made of it.
+
+    Raises ConfigError for a budget that holds no pair and DeviceError, saying which budget to pass, where memory runs
+    out; with `adapt` among the settings the work starts again with half the budget instead.
+    """
+    budget = model.settings.memory_budget_bytes
+    while True:
+        images, captions = tile_size(model, split, token_ids, budget)
+        half = format_bytes(budget // 2)
+        remedy = f"pass --memory-budget {half} or less (it was scoring {images} x {captions} pairs), or --adapt"
+        try:
+            with explained_memory(remedy):
+                return work(budget), budget
+        except DeviceError:
+            if not model.settings.adapt:
+                raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        budget //= 2
 
 
 def folds_of(split: Split, protocol: str) -> list[npt.NDArray[np.int64]]:
@@ -149,8 +167,8 @@ def evaluate_folds(
     for fold in folds:
         part, own = whole.subset(fold)
         captions.append(own)
-        parts.append(
-            evaluate_split(
+        with told_of_whole(fold, own):
+            found = evaluate_split(
                 model,
                 part.split,
                 part.token_ids,
@@ -159,8 +177,22 @@ def evaluate_folds(
                 on_scores=_of_whole(on_scores, fold, own),
                 precision=precision,
             )
-        )
+        parts.append(found)
     return join_folds(parts, folds, captions)
+
+
+@contextmanager
+def told_of_whole(images: Numbers, captions: Numbers) -> Iterator[None]:
+    """Turn the numbers that a NumericError of the block gives to a fold's images and captions into the split's own.
+
+    images, captions: of the fold, by their numbers in the split.
+    """
+    numbers = {"image": images, "caption": captions}
+    try:
+        yield
+    except NumericError as error:
+        own = re.sub(r"\b(image|caption) (\d+)", lambda item: f"{item[1]} {numbers[item[1]][int(item[2])]}", str(error))
+        raise NumericError(own) from None
 
 
 def join_folds(

@@ -25,7 +25,7 @@ from camp_bench.data.matrices import map_matrix
 from camp_bench.devices import explained_memory
 from camp_bench.embeddings import rank_embeddings
 from camp_bench.errors import ConfigError, NumericError
-from camp_bench.evaluate import Evaluation, folds_of, join_folds
+from camp_bench.evaluate import Evaluation, folds_of, join_folds, told_of_whole
 from camp_bench.metrics import chance_metrics, retrieval_metrics
 from camp_bench.models.registry import variants
 from camp_bench.ranking import Ranks, rank_stored
@@ -236,12 +236,9 @@ def _evaluate(
 ) -> Evaluation:
     parts, captions = [], []
     for fold in folds:
-        place = np.full(split.n_images, -1, dtype=np.int64)
-        place[fold] = np.arange(len(fold))
-        own = np.flatnonzero(place[split.image_of] >= 0)
-        image_of = place[split.image_of[own]]
+        own, image_of = split.captions_of(fold)
         captions.append(own)
-        with timed(CPU) as whole:
+        with timed(CPU) as whole, told_of_whole(fold, own):
             ranks = rank(fold, own, image_of, on_tile)
         parts.append(
             Evaluation(

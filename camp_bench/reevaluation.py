@@ -5,29 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import safetensors
-import safetensors.torch
 
 from camp_bench.cascade import Cascade, evaluate_cascade
-from camp_bench.config import MAX_WHOLE, check_examples, check_seeds, require_text, resolve_settings
+from camp_bench.config import MAX_WHOLE, check_examples, require_text, resolve_settings
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.judgements import ECCV_SETS, MIN_GRADE, OF_DATA, read_judgements
-from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.devices import explained_memory, nondeterminism, require_precision, resolve_device, strict_numerics
-from camp_bench.errors import ConfigError, DataError, RecordError
+from camp_bench.errors import ConfigError, DataError
 from camp_bench.evaluate import evaluate_folds, folds_of
 from camp_bench.examples import example_arrays
+from camp_bench.finished import FinishedRun, open_run
 from camp_bench.gallery import is_transductive
-from camp_bench.models.base import PairModel, Shape
-from camp_bench.models.plugins import is_plugin, load_plugin
-from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.protocols import find_protocol
 from camp_bench.ranking import TOP
 from camp_bench.recording import (
@@ -43,118 +38,71 @@ from camp_bench.recording import (
     relevance_facts,
     told_of,
 )
-from camp_bench.records import (
-    VOCABULARY_NAME,
-    WEIGHTS_NAME,
-    CascadeFacts,
-    RunRecord,
-    new_run_folder,
-    read_file,
-    read_record,
-    write_arrays,
-    write_file,
-    write_record,
-)
+from camp_bench.records import CascadeFacts, RunRecord, new_run_folder, write_arrays, write_file, write_record
 
-__all__ = ["FinishedRun", "evaluate_run", "open_run"]
+__all__ = ["EvaluationRequest", "evaluate_run"]
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedRun:
-    """A run's record with its model, weights loaded, and its vocabulary.
+class EvaluationRequest:
+    """What to evaluate a finished run on, and how.
 
-    files: weights and vocabulary by name, where they lie in no run's folder yet: an evaluation then keeps them.
-    """
-
-    record: RunRecord
-    model: PairModel
-    vocabulary: Vocabulary
-    files: Mapping[str, bytes] = field(default_factory=dict)
-
-
-def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
-    """Load what a run left. Raises RecordError where a file is missing, changed, or of another model than it says.
-
-    allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
-    """
-    record = read_record(folder)
-    home = folder if folder.is_dir() else folder.parent
-    if WEIGHTS_NAME not in record.files:
-        raise RecordError(f"{home}: holds no weights; give the run that was trained, {record.parent or 'not this one'}")
-    config = record.config
-    try:
-        vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
-        if allow_plugins and is_plugin(config.model):
-            load_plugin(config.model)
-        variant = find_variant(config.model)
-        options = resolve_options(variant, config.options)
-        settings = resolve_settings(config.settings)
-        check_seeds((config.seed,))
-        if record.dataset.feature_size < 1:
-            raise ConfigError(f"feature_size: got {record.dataset.feature_size}, expected 1 or more")
-    except (ConfigError, DataError) as error:
-        raise RecordError(f"{home}: not a run that can be used: {error}") from None
-    shape = Shape(vocabulary_size=len(vocabulary), feature_size=record.dataset.feature_size)
-    with explained_memory("is the record the one that was written?"):
-        model = build_model(variant, settings, options, shape, config.seed)
-    try:
-        model.load_state_dict(safetensors.torch.load(read_file(home, record, WEIGHTS_NAME)))
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise RecordError(f"{home / WEIGHTS_NAME}: not weights of {variant.name} as recorded ({reason})") from None
-    return FinishedRun(record, model, vocabulary)
-
-
-def evaluate_run(
-    run: Path | FinishedRun,
-    results: Path,
-    reporter: Reporter,
-    *,
-    data: str | None = None,
-    split: str = "test",
-    protocol: str = "full",
-    device: str = "auto",
-    examples: int = 0,
-    allow_plugins: bool = False,
-    memory_budget: str | None = None,
-    adapt: bool = False,
-    save_scores: bool = False,
-    rerank: int | None = None,
-    proposer: Path | None = None,
-    relevance: str | None = None,
-    min_grade: float | None = None,
-    precision: str = "fp32",
-    command: Sequence[str] = (),
-) -> tuple[Path, RunRecord]:
-    """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
-
-    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent.
     data: instead of the data it was trained on. The run's own vocabulary is used. memory_budget, adapt: instead of the
     run's own settings. save_scores: keep the score matrix beside the record. examples: how many captions to keep with
     what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
     `proposer` proposes, and measure beside it what scoring every pair gives. relevance, min_grade: count more positives
-    as well, see `read_judgements`. precision: in which to encode and score; fp32 is measured beside another one. The
+    as well, see `read_judgements`. precision: in which to encode and score; fp32 is measured beside another one.
+    """
+
+    data: str | None = None
+    split: str = "test"
+    protocol: str = "full"
+    device: str = "auto"
+    examples: int = 0
+    allow_plugins: bool = False
+    memory_budget: str | None = None
+    adapt: bool = False
+    save_scores: bool = False
+    rerank: int | None = None
+    proposer: Path | None = None
+    relevance: str | None = None
+    min_grade: float | None = None
+    precision: str = "fp32"
+
+
+def evaluate_run(
+    run: Path | FinishedRun,
+    asked: EvaluationRequest,
+    results: Path,
+    reporter: Reporter,
+    *,
+    command: Sequence[str] = (),
+) -> tuple[Path, RunRecord]:
+    """Evaluate a finished run and return the folder and record of that, whose `parent` is the run.
+
+    run: its folder, or the run itself; one that brings its `files` has no folder, so its evaluation has no parent. The
     record keeps the config of the training; what was evaluated stands in its `dataset` and `evaluations`. Raises
     CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
-    check_examples(examples)
-    _check_cascade(rerank, proposer, protocol)
-    _check_relevance(relevance, min_grade, rerank, protocol)
-    grade = MIN_GRADE if min_grade is None else min_grade
-    place = resolve_device(device)
+    check_examples(asked.examples)
+    _check_cascade(asked)
+    _check_relevance(asked)
+    split, protocol, precision, rerank = asked.split, asked.protocol, asked.precision, asked.rerank
+    grade = MIN_GRADE if asked.min_grade is None else asked.min_grade
+    place = resolve_device(asked.device)
     require_precision(place, precision)
     if rerank is not None and precision != "fp32":
         raise ConfigError(f"rerank: is scored in fp32; leave out --rerank or --score-precision {precision}")
     environment = environment_of(place)
     if isinstance(run, Path):
-        run = open_run(run, allow_plugins=allow_plugins)
-    cheap = None if proposer is None else open_run(proposer, allow_plugins=allow_plugins)
+        run = open_run(run, allow_plugins=asked.allow_plugins)
+    cheap = None if asked.proposer is None else open_run(asked.proposer, allow_plugins=asked.allow_plugins)
     parent = run.record
-    source = parent.config.data if data is None else data
+    source = parent.config.data if asked.data is None else asked.data
     require_text("data", source)
     reporter.on_stage(f"reading {source}")
-    corpus = Corpus(_open(source, split, given=data is not None), (split,))
+    corpus = Corpus(_open(source, split, given=asked.data is not None), (split,))
     of_split = corpus.splits[split]
     for one in (run, cheap):
         if one is not None and of_split.feature_size != one.record.dataset.feature_size:
@@ -163,13 +111,13 @@ def evaluate_run(
                 f"on size {one.record.dataset.feature_size}; give data of the same features"
             )
     folds = folds_of(of_split, protocol)
-    judged = None if relevance is None else read_judgements(relevance, of_split, grade)
+    judged = None if asked.relevance is None else read_judgements(asked.relevance, of_split, grade)
     top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     cache = corpus.dataset.cache
     prints = Fingerprints(
         task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
     )
-    encoded = _fitted(run, corpus, split, memory_budget, adapt=adapt)
+    encoded = _fitted(run, corpus, asked)
     words = [parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol]
     if rerank is not None:
         words.append(f"rerank{rerank}")
@@ -177,7 +125,7 @@ def evaluate_run(
         words.append(precision)
     queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
     with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
-        scores = ScoreFile(home, of_split) if save_scores else None
+        scores = ScoreFile(home, of_split) if asked.save_scores else None
         with strict_numerics(place), nondeterminism(place) as reasons:
             on_tile = lambda done, total: reporter.on_tile(split, done, total)
             graded = None if judged is None else PairScores(judged.images, judged.captions)
@@ -199,7 +147,7 @@ def evaluate_run(
                 if precision != "fp32":
                     exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
             else:
-                proposed = _fitted(cheap, corpus, split, memory_budget, adapt=adapt)
+                proposed = _fitted(cheap, corpus, asked)
                 cascade = evaluate_cascade(
                     run.model.to(place),
                     cheap.model.to(place),
@@ -215,8 +163,8 @@ def evaluate_run(
                 transductive = any(is_transductive(model, items, place) for model, items in both)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
-        if examples:
-            looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, examples, place)
+        if asked.examples:
+            looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, asked.examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
         if scores is not None:
             files[scores.name] = scores.finish()
@@ -238,7 +186,7 @@ def evaluate_run(
                     prints,
                     protocol,
                     queries=queries,
-                    examples=looked if examples else None,
+                    examples=looked if asked.examples else None,
                     transductive=transductive,
                     scores=None if scores is None else scores.name,
                     cascade=facts,
@@ -256,32 +204,41 @@ def evaluate_run(
     return results / run_id, record
 
 
-def _check_cascade(rerank: int | None, proposer: Path | None, protocol: str) -> None:
-    if (rerank is None) != (proposer is None):
+def _check_cascade(asked: EvaluationRequest) -> None:
+    rerank = asked.rerank
+    if (rerank is None) != (asked.proposer is None):
         raise ConfigError("rerank: needs both --rerank K and --proposer RUN, the finished run that proposes candidates")
     if rerank is not None and not 1 <= rerank <= MAX_WHOLE:
         raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
-    if rerank is not None and find_protocol(protocol).folds > 1:
-        raise ConfigError(f"rerank: protocol {protocol} ranks in folds; expected one that ranks all at once")
+    if rerank is not None:
+        _require_one_gallery("rerank", asked.protocol)
 
 
-def _check_relevance(relevance: str | None, min_grade: float | None, rerank: int | None, protocol: str) -> None:
-    if min_grade is not None and not math.isfinite(min_grade):
-        raise ConfigError(f"min_grade: got {min_grade}, expected a finite number")
-    if min_grade is not None and relevance in (None, OF_DATA, *ECCV_SETS):
+def _check_relevance(asked: EvaluationRequest) -> None:
+    if asked.min_grade is not None and not math.isfinite(asked.min_grade):
+        raise ConfigError(f"min_grade: got {asked.min_grade}, expected a finite number")
+    if asked.min_grade is not None and asked.relevance in (None, OF_DATA, *ECCV_SETS):
         raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
-    if relevance is not None and rerank is not None:
+    if asked.relevance is not None and asked.rerank is not None:
         raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
-    if relevance is not None and find_protocol(protocol).folds > 1:
-        raise ConfigError(f"relevance: protocol {protocol} ranks in folds; expected one that ranks all at once")
+    if asked.relevance is not None:
+        _require_one_gallery("relevance", asked.protocol)
 
 
-def _fitted(run: FinishedRun, corpus: Corpus, split: str, memory_budget: str | None, *, adapt: bool) -> TokenizedSplit:
+def _require_one_gallery(name: str, protocol: str) -> None:
+    if find_protocol(protocol).folds > 1:
+        raise ConfigError(f"{name}: protocol {protocol} ranks in folds; expected one that ranks all at once")
+
+
+def _fitted(run: FinishedRun, corpus: Corpus, asked: EvaluationRequest) -> TokenizedSplit:
     """Give the run's model what was asked of memory, and return the split in its words."""
     settings = run.record.config.settings
-    changes = {"adapt": adapt or settings.adapt, "memory_budget": memory_budget or settings.memory_budget}
+    changes = {
+        "adapt": asked.adapt or settings.adapt,
+        "memory_budget": asked.memory_budget or settings.memory_budget,
+    }
     run.model.settings = resolve_settings(settings, changes)
-    return corpus.encoded(split, run.vocabulary, settings.max_words)
+    return corpus.encoded(asked.split, run.vocabulary, settings.max_words)
 
 
 def _cascade_facts(cascade: Cascade, rerank: int, proposer: RunRecord) -> CascadeFacts:

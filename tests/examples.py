@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from camp_bench.config import RunConfig, Settings
 from camp_bench.records import (
@@ -15,6 +19,10 @@ from camp_bench.records import (
     RunRecord,
     TrainingRecord,
     VocabularyFacts,
+    new_run_folder,
+    read_record,
+    write_arrays,
+    write_record,
 )
 from camp_bench.throughput_records import Baseline, ModelThroughput, ThroughputReport, Workload
 
@@ -43,6 +51,10 @@ METRICS = {f"{way}.{name}": 10.0 for way in ("i2t", "t2i") for name in ("R@1", "
 
 TINY = "toy:train=12,dev=4,test=5,regions=8,feature_size=16"
 """Toy data on which an epoch takes no time."""
+
+STARTED = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+STARTED_RUN = "20260102-030405-run"
+"""When `write_run` says that a run started, and the id that it gives a first one."""
 
 
 def example_record(
@@ -156,3 +168,25 @@ def example_throughput(**changes: Any) -> ThroughputReport:
         models=(model,),
     )
     return msgspec.structs.replace(report, **changes)
+
+
+def write_run(results: Path, name: str = "run", **changes: Any) -> RunRecord:
+    """Write a run of one small file into `results` and return its record."""
+    with new_run_folder(results, STARTED, name) as (found, folder):
+        checksum = write_arrays(folder / "queries_test.npz", {"i2t_b": np.arange(3, dtype=np.int32)})
+        record = example_record(run_id=found, files={"queries_test.npz": checksum}, **changes)
+        write_record(folder, record)
+    return record
+
+
+def damage(run: Path, copy: Path, name: str, content: bytes, *, forge: bool) -> Path:
+    """Copy a run with one file replaced; `forge`: the record vouches for the new content."""
+    copy.mkdir()
+    for file in run.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    (copy / name).write_bytes(content)
+    if forge:
+        record = read_record(copy)
+        checksum = hashlib.sha256(content).hexdigest()
+        write_record(copy, msgspec.structs.replace(record, files=record.files | {name: checksum}))
+    return copy

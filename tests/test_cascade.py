@@ -8,12 +8,13 @@ import pytest
 import torch
 from examples import SETTINGS, TINY
 
-from camp_bench.cascade import evaluate_cascade
+from camp_bench.cascade import Cascade, evaluate_cascade
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
-from camp_bench.errors import NumericError
-from camp_bench.models.base import PairModel, Shape
+from camp_bench.errors import DeviceError, NumericError
+from camp_bench.models.base import PairModel, Prepared, Shape
 from camp_bench.models.registry import build_model, find_variant
+from camp_bench.models.scan import Scan
 
 CPU = torch.device("cpu")
 
@@ -67,6 +68,33 @@ def test_models_are_left_in_the_mode_they_were_in(items: TokenizedSplit) -> None
     model, proposer = make_model("scan", items).train(), make_model("vsepp", items).eval()
     evaluate_cascade(model, proposer, items, items, 2, CPU)
     assert (model.training, proposer.training) == (True, False)
+
+
+def test_pairs_for_which_memory_runs_out_name_a_smaller_budget_or_adapt_to_it(
+    items: TokenizedSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(**changes: object) -> Cascade:
+        model = make_model("scan", items, memory_budget="50KB", **changes)
+        return evaluate_cascade(model, make_model("vsepp", items), items, items, 5, CPU)
+
+    score = Scan.score_tile
+
+    def too_much(self: Scan, images: Prepared, captions: Prepared) -> torch.Tensor:
+        if len(captions["words"]) == 1 and len(images["regions"]) > 6:  # more than any tile of 50 KB has
+            raise torch.OutOfMemoryError("tried to allocate 1 TiB\nand more")
+        return score(self, images, captions)
+
+    enough = evaluate()
+    monkeypatch.setattr(Scan, "score_tile", too_much)
+    with pytest.raises(DeviceError, match=r"of memory \(tried.*\); pass --memory-budget 25KB or less .*or --adapt$"):
+        evaluate()
+    found = evaluate(adapt=True)
+    assert (enough.reranked.memory_budget_bytes, found.reranked.memory_budget_bytes) == (50_000, 12_500)
+    assert found.full.memory_budget_bytes == 50_000
+    assert found.pairs_scored == enough.pairs_scored
+    for direction in ("i2t", "t2i"):
+        one, other = getattr(found.reranked.ranks, direction), getattr(enough.reranked.ranks, direction)
+        np.testing.assert_allclose(one.top_scores, other.top_scores, atol=2e-6)
 
 
 def test_nan_score_names_the_pair(items: TokenizedSplit) -> None:

@@ -15,6 +15,7 @@ from examples import TINY
 import camp_bench
 from camp_bench.cli import main
 from camp_bench.config import parse_experiment
+from camp_bench.models.registry import variants
 from camp_bench.records import list_records, read_record
 
 FAST = ["--epochs", "1", "--device", "cpu"]
@@ -187,7 +188,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_so(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
-def test_evaluate_and_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["run", "--models", "vsepp", "--data", TINY, *FAST, "--results", str(tmp_path)]
     assert main(arguments) == 0
     (folder,) = list_records(tmp_path)
@@ -196,13 +197,27 @@ def test_evaluate_and_models(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out, _ = capsys.readouterr()
     assert "toy, dev split, protocol full: 4 images, 20 captions" in out
     assert "of the words of dev are unknown" in out
+    assert f"\n{tmp_path}{os.sep}" in out
     assert len(list_records(tmp_path)) == 2
     assert "protocol f30k-1k needs 1,000" in refused(capsys, "evaluate", str(folder), "--protocol", "f30k-1k")
     assert "can't be read" in refused(capsys, "evaluate", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path.parent)
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    assert f"\n{tmp_path.name}{os.sep}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("60", 80), ("80", 80), ("100", 100)])
+def test_models_are_listed_within_the_terminal(
+    columns: str, widest: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("camp ") for line in lines)
-    assert any(line.startswith("scan = scan:t2i-lse ") for line in lines)
+    assert max(map(len, lines)) <= widest
+    names = [line[: lines[0].index("cosine")].strip() for line in lines]
+    assert "camp" in names
+    assert "scan = scan:t2i-lse" in names
+    assert [name.split(" = ")[-1] for name in names if name] == [variant.name for variant in variants()]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")

@@ -17,7 +17,7 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.judgements import read_judgements
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.records import read_arrays, read_record
-from camp_bench.reevaluation import evaluate_run
+from camp_bench.reevaluation import EvaluationRequest, evaluate_run
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +115,17 @@ def test_coco_s_extended_truth_is_refused_elsewhere(split: Split) -> None:
 def test_an_evaluation_records_them_with_scores_of_the_judged_pairs(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "j.tsv"
     file.write_text("".join(f"{i}\t{c}\t{1 + (i * c) % 4}\n" for i in range(5) for c in range(0, 25, 2)))
-    home, record = evaluate_run(run, tmp_path / "r", Quiet(), device="cpu", relevance=str(file), memory_budget="20KB")
+    home, record = evaluate_run(
+        run, EvaluationRequest(device="cpu", relevance=str(file), memory_budget="20KB"), tmp_path / "r", Quiet()
+    )
     facts = record.evaluation("test").relevance
     assert facts is not None
     assert facts == read_record(home).evaluation("test").relevance
     assert (facts.graded_pairs, facts.min_grade, facts.queries) == (65, 3.0, {"i2t": 5, "t2i": 25})
     assert facts.metrics["i2t.hit@10"] >= record.evaluation("test").metrics["i2t.R@10"]
     # the correlation is that of the saved scores with the marks
-    scores = np.load(evaluate_run(run, tmp_path / "s", Quiet(), device="cpu", save_scores=True)[0] / "scores_test.npy")
+    home, _ = evaluate_run(run, EvaluationRequest(device="cpu", save_scores=True), tmp_path / "s", Quiet())
+    scores = np.load(home / "scores_test.npy")
     rows, columns, grades = np.loadtxt(file, unpack=True)
     from scipy.stats import kendalltau
 
@@ -133,7 +136,7 @@ def test_an_evaluation_records_them_with_scores_of_the_judged_pairs(run: Path, t
 def test_own_pairs_alone_give_the_hit_rate_that_recall_is(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "j.tsv"
     file.write_text("0\t0\t4\n")
-    _, record = evaluate_run(run, tmp_path, Quiet(), device="cpu", relevance=str(file))
+    _, record = evaluate_run(run, EvaluationRequest(device="cpu", relevance=str(file)), tmp_path, Quiet())
     evaluation = record.evaluation("test")
     assert evaluation.relevance is not None
     for name in ("i2t.{}@1", "i2t.{}@5", "t2i.{}@1", "t2i.{}@5"):
@@ -145,7 +148,7 @@ def test_more_positives_than_a_record_s_top_list_get_longer_ones(run: Path, tmp_
     data = "toy:train=2,dev=2,test=30,regions=8,feature_size=16"
     file = tmp_path / "j.tsv"
     file.write_text("".join(f"0\t{c}\t4\n" for c in range(120)))
-    home, record = evaluate_run(run, tmp_path, Quiet(), device="cpu", data=data, relevance=str(file))
+    home, record = evaluate_run(run, EvaluationRequest(device="cpu", data=data, relevance=str(file)), tmp_path, Quiet())
     assert record.evaluation("test").relevance is not None
     assert read_arrays(home, record, "queries_test.npz")["i2t_top_ids"].shape == (30, 100)
 
@@ -163,7 +166,7 @@ def test_what_does_not_go_together_is_refused(run: Path, tmp_path: Path, changes
     if "rerank" in changes:
         changes = changes | {"proposer": run}
     with pytest.raises(ConfigError, match=said):
-        evaluate_run(run, tmp_path, Quiet(), relevance="data", **changes)  # type: ignore[arg-type]
+        evaluate_run(run, EvaluationRequest(relevance="data", **changes), tmp_path, Quiet())  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -78,6 +81,18 @@ def test_nan_score_names_the_pair(split: TokenizedSplit) -> None:
         model.image_encoder.weight.zero_()  # type: ignore[union-attr]
     with pytest.raises(NumericError, match=r"score is NaN for image 0 and caption \d+"):
         evaluate_split(model, split.split, split.token_ids, CPU)
+
+
+def test_nan_score_in_a_fold_names_the_pair_by_its_numbers_in_the_split(split: TokenizedSplit) -> None:
+    features = split.split.features.copy()
+    features[split.split.feature_rows[6]] = np.nan
+    broken = TokenizedSplit(replace(split.split, features=features), split.token_ids)
+    folds = [np.array([1, 2, 8]), np.array([0, 3, 7]), np.array([4, 5, 6])]
+    with pytest.raises(NumericError, match=r"^test: score is NaN for image 6 and caption (\d+) \(") as caught:
+        evaluate_folds(make_model("vsepp", split), broken, folds, CPU)
+    found = re.search(r"caption (\d+)", str(caught.value))
+    assert found is not None
+    assert split.split.image_of[int(found[1])] in folds[2]
 
 
 @pytest.mark.parametrize("name", ["vsepp", "camp"])

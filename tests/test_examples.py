@@ -14,7 +14,7 @@ from camp_bench.errors import ConfigError
 from camp_bench.experiment import run_experiment
 from camp_bench.planning import plan_runs
 from camp_bench.records import read_arrays, read_record
-from camp_bench.reevaluation import evaluate_run
+from camp_bench.reevaluation import EvaluationRequest, evaluate_run
 
 WANTED = 3
 
@@ -90,7 +90,7 @@ def test_scan_s_relevance_is_what_its_score_pools(runs: dict[str, Path]) -> None
 
 
 def test_evaluate_keeps_them_too_and_the_same(runs: dict[str, Path], tmp_path: Path) -> None:
-    home, record = evaluate_run(runs["camp"], tmp_path, Quiet(), device="cpu", examples=WANTED)
+    home, record = evaluate_run(runs["camp"], EvaluationRequest(device="cpu", examples=WANTED), tmp_path, Quiet())
     before = read_arrays(runs["camp"], read_record(runs["camp"]), "examples_test.npz")
     after = read_arrays(home, record, record.evaluation("test").examples or "")
     assert before.keys() == after.keys()
@@ -98,12 +98,12 @@ def test_evaluate_keeps_them_too_and_the_same(runs: dict[str, Path], tmp_path: P
 
 
 def test_more_examples_than_captions_are_all_captions(runs: dict[str, Path], tmp_path: Path) -> None:
-    home, record = evaluate_run(runs["scan:t2i-lse"], tmp_path, Quiet(), device="cpu", examples=99)
+    home, record = evaluate_run(runs["scan:t2i-lse"], EvaluationRequest(device="cpu", examples=99), tmp_path, Quiet())
     assert read_arrays(home, record, "examples_test.npz")["captions"].tolist() == list(range(25))
 
 
 def test_none_are_kept_unless_asked_for(runs: dict[str, Path], tmp_path: Path) -> None:
-    _, record = evaluate_run(runs["scan:t2i-lse"], tmp_path, Quiet(), device="cpu")
+    _, record = evaluate_run(runs["scan:t2i-lse"], EvaluationRequest(device="cpu"), tmp_path, Quiet())
     assert record.evaluation("test").examples is None
     assert set(record.files) == {"queries_test.npz"}
 
@@ -111,7 +111,7 @@ def test_none_are_kept_unless_asked_for(runs: dict[str, Path], tmp_path: Path) -
 @pytest.mark.parametrize("examples", [-1, 1001])
 def test_a_number_that_makes_no_sense_is_refused(runs: dict[str, Path], tmp_path: Path, examples: int) -> None:
     with pytest.raises(ConfigError, match=rf"examples: got {examples}, expected 0 to 1000"):
-        evaluate_run(runs["camp"], tmp_path, Quiet(), examples=examples)
+        evaluate_run(runs["camp"], EvaluationRequest(examples=examples), tmp_path, Quiet())
     with pytest.raises(ConfigError, match=rf"examples: got {examples}, expected 0 to 1000"):
         plan_runs(Experiment(examples=examples))
     assert not list(tmp_path.iterdir())

@@ -81,10 +81,15 @@ def test_vectors_give_the_ranks_of_their_products(home: Path, measure: Any) -> N
     assert (record.external.measure, record.external.files) == (measure, {"images": "i.npy", "captions": "c.npy"})
 
 
-@pytest.mark.parametrize("kind", ["scores", "vectors"])
-def test_folds_are_ranked_each_by_itself(home: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+@pytest.fixture
+def two_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A protocol `two`: three images, then two."""
     folded = Protocol("two", 5, 25, 2, "two folds of three and two images")
     monkeypatch.setattr(protocols, "PROTOCOLS", (*protocols.PROTOCOLS, folded))
+
+
+@pytest.mark.parametrize("kind", ["scores", "vectors"])
+def test_folds_are_ranked_each_by_itself(home: Path, two_folds: None, kind: str) -> None:
     images, captions = draw(IMAGES, 7), draw(CAPTIONS, 7, seed=1)
     scores = images @ captions.T
     source = (
@@ -160,6 +165,18 @@ def test_scores_without_a_rank_are_named_and_nothing_is_left(home: Path) -> None
     with pytest.raises(NumericError, match=r"c\.npy: .*caption 4: its vector is zero"):
         add(source)
     assert not list(Path("results").iterdir())
+
+
+def test_what_has_no_rank_in_a_fold_is_named_by_its_number_in_the_split(home: Path, two_folds: None) -> None:
+    scores = draw(IMAGES, CAPTIONS)
+    scores[4, 17] = np.nan
+    with pytest.raises(NumericError, match=r"s\.npy: .*NaN for image 4 and caption 17 "):
+        add(ExternalSource("a", scores=save("s.npy", scores)), protocol="two")
+    vectors = draw(CAPTIONS, 3)
+    vectors[21] = 0
+    source = ExternalSource("a", images=save("i.npy", draw(IMAGES, 3)), captions=save("caption 1.npy", vectors))
+    with pytest.raises(NumericError, match=r"caption 1\.npy: caption 21: its vector is zero"):
+        add(source, protocol="two")
 
 
 @pytest.mark.parametrize(

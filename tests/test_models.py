@@ -355,7 +355,9 @@ class TestScores:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        assert float(loss.detach()) < 0.8 * plateau
+        # on the hardest negatives this one's loss only begins to fall, and still jumps
+        bound = 0.8 if hardest and name == "camp:gate_fusion_new" else 0.7
+        assert float(loss.detach()) < bound * plateau
 
     def test_every_weight_takes_part_in_the_loss(self, name: str) -> None:
         model = make_model(name).double()

@@ -93,7 +93,7 @@ class TestRanks:
 
     @pytest.mark.parametrize("ties", [1, 30, 10_000])
     def test_of_tiles_that_take_several_blocks_and_threads(self, ties: int) -> None:
-        """Blocks of 255 rows and 2,032 columns, odd remainders, thresholds of top lists learnt from maxima."""
+        """Two bands, stretches of 256 columns with an odd remainder."""
         generator = torch.Generator().manual_seed(ties)
         matrix = (torch.randn(530, 4200, generator=generator) * 3 * ties).round() / ties
         image_of = np.sort(np.random.default_rng(0).integers(0, 530, 4200))

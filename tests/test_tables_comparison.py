@@ -21,7 +21,8 @@ from camp_bench.tables import comparison_sheets, draw_comparisons, explain, form
 from camp_bench.tables.formats import FORMATS
 from camp_bench.tables.latex import escape_latex
 from camp_bench.tables.markup import escape_markdown
-from camp_bench.tables.terminal import raised
+from camp_bench.tables.sheets import Cell, Column, Sheet
+from camp_bench.tables.terminal import draw_sheet, raised
 
 NASTY = r"=1+1_x{} \input{a}|<b>&amp;%#$^~`*[a](b)é∞" + "\x1b[31m"
 
@@ -63,6 +64,23 @@ def test_a_terminal_is_never_overrun_and_nothing_is_cut(table: Comparison, width
             assert f"{item.value:.1f}" in text or f"{item.value:.0f}" in text
     low, high = table.rows[0].estimates["rsum"].low, table.rows[0].estimates["rsum"].high
     assert f"[{low:.1f}, {high:.1f}]" in text
+
+
+def test_long_names_are_folded_and_figures_kept_whole() -> None:
+    columns = (Column("", right=False), Column("model", right=False), *(Column(f"R@{k}", "i2t") for k in (1, 5, 10)))
+    letters = tuple("bcdefghij")
+    rows = [
+        (Cell("a"), Cell("package.module:Model"), *(Cell(f"{k}0.5", f"[{k}0.1, {k}0.9]", letters) for k in (1, 5, 9))),
+        (Cell("b"), Cell("camp:cross_attention_new:masked"), *(Cell(f"{k}.5", f"[{k}.1, {k}.9]") for k in (1, 5, 9))),
+    ]
+    buffer = io.StringIO()
+    draw_sheet(Console(file=buffer, width=80, highlight=False), Sheet("models", "Models", columns, tuple(rows), ()))
+    text = buffer.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("camp:cross_a") == 2  # all three figures have no room beside the name
+    for row in rows:
+        for cell in row[2:]:
+            assert f"{cell.text}{raised(cell.marks)} {cell.interval}" in text
 
 
 def test_every_interval_and_p_value_has_a_scope_beside_it(table: Comparison) -> None:

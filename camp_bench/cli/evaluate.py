@@ -64,30 +64,27 @@ def evaluate(
         describe_relevance,
         print_results,
     )
-    from camp_bench.reevaluation import evaluate_run
+    from camp_bench.reevaluation import EvaluationRequest, evaluate_run
 
     home = run if run.is_dir() else run.parent
+    asked = EvaluationRequest(
+        data=data,
+        split=split,
+        protocol=protocol,
+        device=device,
+        examples=examples,
+        allow_plugins=allow_plugins,
+        memory_budget=memory_budget,
+        adapt=adapt,
+        save_scores=save_scores,
+        rerank=rerank,
+        proposer=proposer,
+        relevance=relevance,
+        min_grade=min_grade,
+        precision=score_precision,
+    )
     with make_reporter() as reporter:
-        finished = evaluate_run(
-            run,
-            results or home.resolve().parent,
-            reporter,
-            data=data,
-            split=split,
-            protocol=protocol,
-            device=device,
-            examples=examples,
-            allow_plugins=allow_plugins,
-            memory_budget=memory_budget,
-            adapt=adapt,
-            save_scores=save_scores,
-            rerank=rerank,
-            proposer=proposer,
-            relevance=relevance,
-            min_grade=min_grade,
-            precision=score_precision,
-            command=command_line(),
-        )
+        finished = evaluate_run(run, asked, results or home.resolve().parent, reporter, command=command_line())
     print_results([finished], split)
     if (facts := finished[1].evaluation(split).relevance) is not None:
         typer.echo(describe_relevance(facts))

@@ -1,4 +1,4 @@
-"""`camp-bench models`: every model there is, one line each; `models test` holds one to what all keep to."""
+"""`camp-bench models`: every model there is, by name; `models test` holds one to what all keep to."""
 
 from __future__ import annotations
 
@@ -33,13 +33,21 @@ def models(
 
 
 def _list() -> None:
+    import textwrap
+
+    from rich.console import Console
+
+    from camp_bench.cli.output import NARROWEST
     from camp_bench.models.registry import ALIASES, variants
 
     shorts = {full: f"{short} = " for short, full in ALIASES.items()}
     names = {variant.name: shorts.get(variant.name, "") + variant.name for variant in variants()}
-    width = max(map(len, names.values()))
+    column = max(map(len, names.values())) + 2
+    wrapped = textwrap.TextWrapper(
+        max(Console().width, NARROWEST), subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
+    )
     for variant in variants():
-        typer.echo(f"{names[variant.name]:<{width}}  {variant.summary} ({variant.source})")
+        typer.echo(wrapped.fill(f"{names[variant.name]:<{column}}{variant.summary} ({variant.source})"))
 
 
 def _test(name: str) -> None:

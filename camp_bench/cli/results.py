@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -33,7 +34,14 @@ def print_results(finished: Sequence[tuple[Path, RunRecord]], split: str) -> Non
             console.print(f"note: {note}", markup=False, soft_wrap=True)
     for folder, record in finished:
         rsum, seconds = record.evaluation(split).metrics["rsum"], format_duration(run_seconds(record))
-        console.print(f"{folder}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)
+        console.print(f"{_from_here(folder)}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)
+
+
+def _from_here(folder: Path) -> Path:
+    """Return the folder relative to the working folder where it lies under that."""
+    with suppress(OSError, ValueError):  # the working folder is gone, or is elsewhere
+        return folder.relative_to(Path.cwd())
+    return folder
 
 
 def describe_cascade(cascade: CascadeFacts, rsum: float) -> str:

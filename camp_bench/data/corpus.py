@@ -29,15 +29,13 @@ class TokenizedSplit:
 
         `also_true` is left out: it counts the images of the whole.
         """
-        place = np.full(self.split.n_images, -1, dtype=np.int64)
-        place[images] = np.arange(len(images))
-        captions = np.flatnonzero(place[self.split.image_of] >= 0)
+        captions, image_of = self.split.captions_of(images)
         part = replace(
             self.split,
             feature_rows=self.split.feature_rows[images],
             image_ids=tuple(self.split.image_ids[i] for i in images),
             captions=tuple(self.split.captions[i] for i in captions),
-            image_of=place[self.split.image_of[captions]],
+            image_of=image_of,
             also_true=None,
         )
         return TokenizedSplit(part, [self.token_ids[int(i)] for i in captions]), captions

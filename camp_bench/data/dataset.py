@@ -52,6 +52,13 @@ class Split:
     def feature_size(self) -> int:
         return int(self.features.shape[2])
 
+    def captions_of(self, images: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the captions of the given images, in order, and of each the place of its image among those given."""
+        place = np.full(self.n_images, -1, dtype=np.int64)
+        place[images] = np.arange(len(images))
+        captions = np.flatnonzero(place[self.image_of] >= 0)
+        return captions, place[self.image_of[captions]]
+
     def gather(self, images: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return the features of the given images, (len(images), regions, feature_size) float32."""
         return np.asarray(self.features[self.feature_rows[images]], dtype=np.float32)

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
 from camp_bench.losses import matching_loss
-from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, linear, region_encoder
+from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
 from camp_bench.scoring.camp_released import camp_released_tile, prepare_captions, prepare_images
 from camp_bench.scoring.plain_camp_released import ReleasedForm, camp_released_plain
 from camp_bench.shapes import Bool, Float, Int
@@ -142,33 +142,9 @@ def _form(options: CampReleasedOptions) -> ReleasedForm:
 STAGE_1 = "camp:cross_attention_new"
 FROZEN = ("encoders", "attention")
 
-QUICK = msgspec.structs.replace(
-    presets.QUICK,
-    dim=128,
-    epochs=6,
-    warmup_epochs=2,
-    batch_size=32,
-    decay_epochs=(4,),
-    validate_every=3,
-    tile_images=64,
-    tile_captions=320,
-)
-
-PAPER = msgspec.structs.replace(
-    presets.PAPER,
-    epochs=20,
-    batch_size=256,
-    learning_rate=1e-3,  # 2e-3 x 128 / 256
-    decay_epochs=(10,),  # every 50 epochs of one caption an image
-    max_words=QUICK.max_words,
-    tile_images=QUICK.tile_images,
-    tile_captions=QUICK.tile_captions,
-)
-"""The released program's first stage; how long to train is told nowhere, so the epochs of all stages are ours."""
-
 _ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 256}
 PAPER_STAGED = msgspec.structs.replace(
-    PAPER,
+    CAMP_PAPER,
     optimizer="sgd",
     learning_rate=0.01,
     momentum=0.9,
@@ -182,7 +158,7 @@ PAPER_STAGED = msgspec.structs.replace(
 )
 
 QUICK_STAGED = msgspec.structs.replace(
-    QUICK,
+    CAMP_QUICK,
     epochs=4,
     warmup_epochs=1,
     decay_epochs=(3,),
@@ -206,7 +182,7 @@ cross-entropy of its cosines has no gradient where they are negative.
 def _variant(name: str, summary: str, **options: Any) -> Variant:
     measure = options["measure"]
     gated = measure.startswith("gate")
-    paper, quick = (PAPER_STAGED, QUICK_STAGED) if gated else (PAPER, QUICK)
+    paper, quick = (PAPER_STAGED, QUICK_STAGED) if gated else (CAMP_PAPER, CAMP_QUICK)
     return Variant(
         name=f"camp:{name}",
         model=CampReleased,

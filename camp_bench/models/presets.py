@@ -6,7 +6,7 @@ import msgspec
 
 from camp_bench.config import Settings
 
-__all__ = ["PAPER", "QUICK"]
+__all__ = ["CAMP_PAPER", "CAMP_QUICK", "PAPER", "QUICK"]
 
 QUICK = Settings(
     dim=256,
@@ -42,3 +42,28 @@ PAPER = msgspec.structs.replace(
     validate_every=1,
 )
 """As VSE++ and SCAN were trained on Flickr30K's region features (SCAN section 4, and its released program)."""
+
+CAMP_QUICK = msgspec.structs.replace(
+    QUICK,
+    dim=128,
+    epochs=6,
+    warmup_epochs=2,
+    batch_size=32,
+    decay_epochs=(4,),
+    validate_every=3,
+    tile_images=64,
+    tile_captions=320,
+)
+"""For all forms of CAMP, the paper's and the released ones."""
+
+CAMP_PAPER = msgspec.structs.replace(
+    PAPER,
+    epochs=20,
+    batch_size=256,
+    learning_rate=1e-3,  # 2e-3 x 128 / 256
+    decay_epochs=(10,),  # every 50 epochs of one caption an image
+    max_words=QUICK.max_words,
+    tile_images=CAMP_QUICK.tile_images,
+    tile_captions=CAMP_QUICK.tile_captions,
+)
+"""The released program's first stage; how long to train is told nowhere, so the epochs of all stages are ours."""

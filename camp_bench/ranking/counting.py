@@ -1,16 +1,14 @@
 """What a tile adds to the ranks of its rows and columns: how many scores beat and tie each threshold, and top lists.
 
-`HostTally` works on a CPU in blocks that fit a core's cache, one core a block. numpy compares faster than torch there,
-and the ones of a comparison are summed as bytes, eight in a word, before any sum is widened. `DeviceTally` is the same
-in a few torch operations that never make a GPU wait for the host.
+`HostTally` is for a CPU, where compiled passes do it all while a score is at hand. `DeviceTally` is the same in a few
+torch operations that never make a GPU wait for the host.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +16,13 @@ import torch
 from torch import Tensor
 
 from camp_bench.ranking.grid import TileGrid
-from camp_bench.ranking.toplists import DeviceTopLists, Keys, TopLists, keys_of, unpack
+from camp_bench.ranking.passes import pass_columns, pass_rows
+from camp_bench.ranking.toplists import DeviceTopLists, TopLists, unpack
 from camp_bench.shapes import Float
 from camp_bench.workers import spread
 
 __all__ = ["DeviceTally", "HostTally", "Tally"]
 
-BLOCK_ROWS, BLOCK_COLUMNS = 255, 2032
-"""Of scores that a core takes at a time: 0.5 MB in float32. Bytes count rows and eighths of columns, to 255 at most."""
 WORTH_THREADS = 1 << 16
 """Scores from which on a tile is shared among the cores."""
 CPU = torch.device("cpu")
@@ -33,9 +30,6 @@ CPU = torch.device("cpu")
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 Top = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
-T = TypeVar("T")
-R = TypeVar("R")
-Found = tuple[npt.NDArray[np.uint16], Keys]
 
 
 class Tally(Protocol):
@@ -61,20 +55,20 @@ class HostTally:
     """On a CPU. best, positive: thresholds of images and captions, arrays that are filled while tiles come."""
 
     def __init__(self, grid: TileGrid, best: Floats, positive: Floats, top: int) -> None:
-        self._grid, self._best, self._positive, self._top = grid, best, positive, top
+        self._grid, self._best, self._positive = grid, best, positive
         n, m = len(best), len(positive)
         self._counts = (np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(m, np.int64), np.zeros(m, np.int64))
-        self._of_images = [_Lists(len(rows), BLOCK_ROWS, min(top, m)) for rows in grid.image_tiles]
-        self._of_captions = [_Lists(len(columns), BLOCK_COLUMNS, min(top, n)) for columns in grid.caption_tiles]
+        self._of_images = [TopLists(len(rows), min(top, m)) for rows in grid.image_tiles]
+        self._of_captions = [TopLists(len(columns), min(top, n)) for columns in grid.caption_tiles]
         self._broken: tuple[int, int] | None = None
 
     def add(self, i: int, t: int, scores: Float[Tensor, "rows columns"]) -> None:
-        array, grid = scores.numpy(), self._grid
-        scored, width = grid.answers[t], array.shape[1]
-        self._count(i, array, scored[:width], self._of_captions[t])
-        if len(scored) > width:  # captions that repeat one: other thresholds, but the same images are their best
-            self._count(i, array[:, grid.expand[t][width:]], scored[width:], None)
-        if self._broken is None and not math.isfinite(torch.sum(scores).item()) and np.isnan(array).any():
+        array, captions, width = scores.numpy(), self._grid.answers[t], scores.shape[1]
+        broken = self._count(i, array, captions[:width], self._of_captions[t])
+        if len(captions) > width:  # captions that repeat one: other thresholds, but the same images are their best
+            again = captions[width:]
+            self._count(i, array[:, self._grid.expand[t][width:]], again, TopLists(len(again), 0))
+        if broken and self._broken is None:
             self._broken = i, t
 
     def broken(self) -> tuple[int, int] | None:
@@ -88,134 +82,46 @@ class HostTally:
         of_images = _gather(self._of_images, every, None, len(self._best))
         return of_images, _gather(self._of_captions, grid.answers, grid.expand, len(self._positive))
 
-    def _count(self, i: int, scores: Floats, captions: Ints, of_captions: _Lists | None) -> None:
-        """Count scores of the image tile with some captions. of_captions: None if these want no top lists."""
-        rows, of_images = self._grid.image_tiles[i], self._of_images[i]
-        images = np.arange(rows.start, rows.stop)
-        positive, best = self._positive[captions], self._best[rows.start : rows.stop]
-        down = _cut(len(captions), BLOCK_COLUMNS) if of_captions is None else of_captions.places
-        if self._top:
-            single = scores.astype(np.float32, copy=False)
-            of_images.start(single)
-            if of_captions is not None:
-                of_captions.start(single.T)
+    def _count(self, i: int, scores: Floats, captions: Ints, of_captions: TopLists) -> bool:
+        """Count scores of the image tile with some captions, and tell whether one is NaN."""
+        rows = self._grid.image_tiles[i]
+        mine = slice(rows.start, rows.stop)
+        (height, width), (flat, stride) = scores.shape, _flat(scores)
+        above, equal = np.zeros(width, np.int64), np.zeros(width, np.int64)
+        best, positive = self._best[mine], self._positive[captions]
+        counts, of_images = (self._counts[0][mine], self._counts[1][mine]), self._of_images[i].arrays
 
-        def count(number: int) -> list[_Block]:
-            across = of_images.places[number]
-            blocks = []
-            for place, columns in enumerate(down):
-                block = _Block(scores[across, columns])
-                block.count(best[across], positive[columns])
-                if self._top:
-                    block.find_for_rows(of_images.parts[number].threshold, captions[columns])
-                    if of_captions is not None:
-                        block.find_for_columns(of_captions.parts[place].threshold, images[across])
-                block.forget()
-                blocks.append(block)
-            return blocks
+        def count(bands: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+            broken = pass_rows(flat, stride, width, bands[0], best, *counts, of_images, captions)
+            pass_columns(flat, stride, height, bands[1], positive, above, equal, of_captions.arrays, rows.start)
+            return broken
 
-        every = range(len(of_images.places))
-        shared = scores.size >= WORTH_THREADS
-        above, equal = np.zeros(len(captions), np.int64), np.zeros(len(captions), np.int64)
-        for number, blocks in enumerate(_each(count, every, shared=shared)):
-            across = images[of_images.places[number]]
-            for place, (block, columns) in enumerate(zip(blocks, down, strict=True)):
-                self._counts[0][across] += block.above_rows
-                self._counts[1][across] += block.equal_rows
-                above[columns] += block.above_columns
-                equal[columns] += block.equal_columns
-                if block.of_rows is not None:
-                    of_images.parts[number].add(*block.of_rows)
-                if block.of_columns is not None and of_captions is not None:
-                    of_captions.parts[place].add(*block.of_columns)
+        parts = min(torch.get_num_threads(), height, width) if scores.size >= WORTH_THREADS else 1
+        first, *others = zip(_cut(height, parts), _cut(width, parts), strict=True)
+        elsewhere = spread(count, others, CPU)  # this thread works meanwhile: waking another takes a part of the time
+        broken = any([count(first), *elsewhere])
         self._counts[2][captions] += above
         self._counts[3][captions] += equal
-        lists = [*of_images.parts, *(() if of_captions is None else of_captions.parts)]
-        for _ in _each(TopLists.merge, [part for part in lists if part.full], shared=shared):
-            pass
+        return broken
 
 
-class _Lists:
-    """Top lists of the rows or columns of a tile, in parts so that several threads can keep them."""
-
-    def __init__(self, queries: int, most: int, size: int) -> None:
-        self.places = _cut(queries, most)
-        self.parts = [TopLists(place.stop - place.start, size) for place in self.places]
-        self.size = size
-
-    def start(self, scores: npt.NDArray[np.float32]) -> None:
-        for place, part in zip(self.places, self.parts, strict=True):
-            part.start(scores[place])
-
-    def result(self) -> Keys:
-        return np.concatenate([part.result() for part in self.parts])
+def _flat(scores: Floats) -> tuple[Floats, int]:
+    """Return one row of numbers, read-only, in which the rows of `scores` stand, and how far apart they begin."""
+    if scores.strides[1] != scores.itemsize:
+        scores = np.ascontiguousarray(scores)
+    (height, width), step = scores.shape, scores.strides[0] // scores.itemsize
+    shape = (height - 1) * step + width
+    return np.lib.stride_tricks.as_strided(scores, (shape,), (scores.itemsize,), writeable=False), step
 
 
-def _cut(count: int, most: int) -> list[slice]:
-    """Return parts of at most so many, of about the same size; a block's counts are bytes, which hold no more."""
-    parts = -(-count // most)
-    ends = [count * part // parts for part in range(parts + 1)]
-    return [slice(start, stop) for start, stop in pairwise(ends)]
+def _cut(length: int, parts: int) -> list[tuple[int, int]]:
+    """Return so many stretches of about the same length."""
+    return list(pairwise(length * part // parts for part in range(parts + 1)))
 
 
-def _each(work: Callable[[T], R], pieces: Iterable[T], *, shared: bool) -> Iterator[R]:
-    """Yield `work(piece)` in order. shared: among the cores, which for little work costs more than it saves."""
-    return spread(work, pieces, CPU) if shared else map(work, pieces)
-
-
-class _Block:
-    """A block of scores and what it holds: counts, and the candidates of its rows and columns for their top lists."""
-
-    def __init__(self, scores: Floats) -> None:
-        self._scores = scores
-        height, width = scores.shape
-        self._bytes = np.zeros((height, -(-width // 8) * 8), dtype=np.bool_)
-        self._mask = self._bytes[:, :width]
-        self.of_rows: Found | None = None
-        self.of_columns: Found | None = None
-
-    def count(self, best: Floats, positive: Floats) -> None:
-        """Count what lies above and at the thresholds, (rows,) and (columns,)."""
-        self.above_rows = self._rows(np.greater, best)
-        self.equal_rows = self._rows(np.greater_equal, best) - self.above_rows
-        self.above_columns = self._columns(np.greater, positive)
-        self.equal_columns = self._columns(np.greater_equal, positive) - self.above_columns
-
-    def find_for_rows(self, threshold: Floats, captions: Ints) -> None:
-        """Find what reaches the thresholds of the rows' top lists. captions: the ids of the columns."""
-        row, column, scores = self._reaching(threshold[:, None])
-        self.of_rows = row.astype(np.uint16), keys_of(scores, captions[column])
-
-    def find_for_columns(self, threshold: Floats, images: Ints) -> None:
-        """Find what reaches the thresholds of the columns' top lists. images: the ids of the rows."""
-        row, column, scores = self._reaching(threshold)
-        self.of_columns = column.astype(np.uint16), keys_of(scores, images[row])
-
-    def forget(self) -> None:
-        """Let the scores go."""
-        del self._scores, self._bytes, self._mask
-
-    def _rows(self, compare: np.ufunc, threshold: Floats) -> Ints:
-        compare(self._scores, threshold[:, None], out=self._mask)
-        sums = self._bytes.view(np.uint64).sum(1)
-        return np.asarray(sums.view(np.uint8).reshape(-1, 8).sum(1), dtype=np.int64)
-
-    def _columns(self, compare: np.ufunc, threshold: Floats) -> Ints:
-        compare(self._scores, threshold, out=self._mask)
-        sums = np.add.reduce(self._mask.view(np.uint8), axis=0, dtype=np.uint8)
-        return np.asarray(sums, dtype=np.int64)
-
-    def _reaching(self, threshold: Floats) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
-        np.greater_equal(self._scores.astype(np.float32, copy=False), threshold, out=self._mask)
-        place, width = np.flatnonzero(self._bytes), self._bytes.shape[1]
-        row = place // width
-        column = place - row * width  # faster than divmod
-        return row, column, self._scores[row, column].astype(np.float32, copy=False)
-
-
-def _gather(lists: list[_Lists], queries: Sequence[Ints], expand: Sequence[Ints] | None, total: int) -> Top:
+def _gather(lists: list[TopLists], queries: Sequence[Ints], expand: Sequence[Ints] | None, total: int) -> Top:
     """Return ids and scores of all queries, emptying the lists. expand: which list a query has, if not its own."""
-    size = lists[0].size
+    size = lists[0].arrays[3]
     ids, scores = np.empty((total, size), dtype=np.int32), np.empty((total, size), dtype=np.float32)
     for place in reversed(range(len(lists))):
         keys = lists.pop().result()

@@ -19,6 +19,8 @@ __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 
 GAP = 2
 """Columns of space between two cells, one of them the box's own."""
+FOLDED = 12
+"""Columns that a text has at least, unless it is shorter: no scope or metric is broken then."""
 LETTERS = dict(zip("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
 
 
@@ -53,15 +55,17 @@ def terminal_tables(sheet: Sheet, width: int) -> Iterator[Table]:
     """Yield the sheet as tables that fit into `width` columns. Columns without a section stand in each of them.
 
     A section goes into the first part that has room for it. What is too wide by itself has narrower gaps, and if that
-    doesn't help, texts on several lines.
+    doesn't help, texts on several lines, never figures: where these leave too little room for texts, the section is
+    broken up.
     """
     widths = [_width(column, [row[place] for row in sheet.rows]) for place, column in enumerate(sheet.columns)]
     sections: dict[str, list[int]] = {}
     for place, column in enumerate(sheet.columns):
         sections.setdefault(column.section, []).append(place)
     head = sections.pop("", [])
+    folded = [min(wide, FOLDED) if _folds(column) else wide for wide, column in zip(widths, sheet.columns, strict=True)]
     parts: list[list[int]] = []
-    for places in sections.values():
+    for places in (piece for section in sections.values() for piece in _pieces(folded, head, section, width)):
         part = next((part for part in parts if _needed(widths, head + part + places) <= width), None)
         if part is None:
             parts.append(list(places))
@@ -72,8 +76,24 @@ def terminal_tables(sheet: Sheet, width: int) -> Iterator[Table]:
         yield _table(sheet, places, GAP if _needed(widths, places) <= width else 1)
 
 
-def _needed(widths: Sequence[int], places: Sequence[int]) -> int:
-    return sum(widths[place] + GAP for place in places) - GAP
+def _needed(widths: Sequence[int], places: Sequence[int], gap: int = GAP) -> int:
+    return sum(widths[place] + gap for place in places) - gap
+
+
+def _pieces(widths: Sequence[int], head: Sequence[int], section: Sequence[int], width: int) -> Iterator[list[int]]:
+    """Yield the columns of a section in as few pieces as fit beside the head, in narrow gaps."""
+    piece: list[int] = []
+    for place in section:
+        if piece and _needed(widths, [*head, *piece, place], gap=1) > width:
+            yield piece
+            piece = []
+        piece.append(place)
+    yield piece
+
+
+def _folds(column: Column) -> bool:
+    """Whether a column holds texts, which may stand on several lines."""
+    return not column.right and column.header != ""
 
 
 def raised(letters: Sequence[str]) -> str:
@@ -85,12 +105,11 @@ def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, gap - 1, 0, 0), show_edge=False)
     for place in places:
         column = sheet.columns[place]
-        folds = not column.right and column.header != ""
         table.add_column(
             Text(column.header),
             justify="right" if column.right else "left",
             overflow="fold",
-            no_wrap=not folds,
+            no_wrap=not _folds(column),
         )
     for row in sheet.rows:
         table.add_row(*(_text(row[place]) for place in places))

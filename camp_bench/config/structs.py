@@ -1,0 +1,120 @@
+"""What can be asked for, field by field: settings and stages of a training, a run, an experiment."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from camp_bench.config.checks import parse_bytes
+
+__all__ = ["DEFAULT_MODELS", "Experiment", "RunConfig", "Settings", "Stage"]
+
+DEFAULT_MODELS = ("vsepp", "scan", "camp")
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One of the parts that a training goes through in order.
+
+    model: the variant that it trains, "" for the run's own; each stage starts from what the one before has learnt, as
+    far as both models have a tensor of that name and shape. options: of that model, where they differ from the name's.
+    freeze: parts of the model whose weights stay as they are. settings: what differs from the run's while it lasts.
+    """
+
+    name: str
+    model: str = ""
+    options: dict[str, Any] = {}
+    freeze: tuple[str, ...] = ()
+    settings: dict[str, Any] = {}
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The complete hyper-parameters of one training run.
+
+    dim: size D of the joint space. word_dim: size of a word vector. word_spread: fresh ones are uniform between minus
+    and plus this. epochs: passes over all training captions.
+    warmup_epochs: how many of them use all negatives before the hardest only. decay_epochs: after how many epochs the
+    learning rate is divided by 10. clip_norm: largest gradient norm (0: no clipping). margin: of the triplet losses.
+    min_count: how often a word must occur to be in the vocabulary. max_words: captions are cut to this many tokens.
+    validate_every: epochs between two validations on dev (the last epoch is always validated).
+    tile_images, tile_captions: the largest tile in which scores are computed; float scores depend on it in their last
+    bits. memory_budget: of scoring, such as 1GB, beside features and weights; where a tile takes too much of it, it is
+    made smaller. It is a setting and no measurement, so tiles never depend on what happens to be free. adapt: where
+    memory runs out nevertheless, score again with half the budget instead of giving up.
+    stages: what the training goes through in order; none for one training of the model itself.
+    """
+
+    dim: int
+    word_dim: int
+    word_spread: float
+    epochs: int
+    warmup_epochs: int
+    batch_size: int
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    decay_epochs: tuple[int, ...]
+    clip_norm: float
+    margin: float
+    min_count: int
+    max_words: int
+    validate_every: int
+    tile_images: int
+    tile_captions: int
+    memory_budget: str = "1GB"
+    adapt: bool = False
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        return parse_bytes(self.memory_budget)
+
+
+class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One run, completely: this model, this seed, these settings on this data.
+
+    protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
+    resolved, never "auto". options: all of the model's family. word_vectors: a file that the words start from, or "".
+    init_from: a run whose weights the model starts from, or "".
+    """
+
+    model: str
+    seed: int
+    data: str
+    protocol: str
+    vocab_from: Literal["train+dev", "train"]
+    word_vectors: str
+    preset: str
+    device: str
+    precision: Literal["fp32", "bf16"]
+    settings: Settings
+    options: dict[str, Any]
+    init_from: str = ""
+
+
+class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
+
+    word_vectors: a file that the words start from, or "" for none. init_from: a run whose weights every model starts
+    from, or "" for none. threads: of the CPU, 0 for as many as torch chooses. examples: how many test captions to keep
+    with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
+    settings: overrides for every model. model: overrides for one, by the name given in `models`.
+    """
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    seeds: tuple[int, ...] = (0,)
+    data: str = "toy"
+    protocol: str = "full"
+    vocab_from: Literal["train+dev", "train"] = "train+dev"
+    word_vectors: str = ""
+    init_from: str = ""
+    preset: str = "quick"
+    device: str = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 0
+    results: str = "results"
+    examples: int = 0
+    save_scores: bool = False
+    settings: dict[str, Any] = {}
+    model: dict[str, dict[str, Any]] = {}
