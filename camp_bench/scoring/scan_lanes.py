@@ -17,8 +17,8 @@ from camp_bench.shapes import Bool, Float
 
 __all__ = ["Lanes", "pad_gram", "sort_captions"]
 
-LANES, STEP_LANES, WORDS = 64, 16, 1152
-"""Captions of a pack, fewer (a multiple of 16, what a processor takes at once) where it would have more words."""
+WORDS, FEWEST, MOST, MULTIPLE = 1536, 32, 128, 16
+"""A pack has about so many words, and captions within bounds: a multiple of what a processor takes at once."""
 
 
 def sort_captions(lengths: Sequence[int]) -> list[list[int]]:
@@ -26,8 +26,7 @@ def sort_captions(lengths: Sequence[int]) -> list[list[int]]:
     order = sorted(range(len(lengths)), key=lambda caption: -lengths[caption])
     packs = []
     while order:
-        room = WORDS // lengths[order[0]] // STEP_LANES * STEP_LANES
-        size = max(STEP_LANES, min(LANES, room))
+        size = max(FEWEST, min(MOST, WORDS // lengths[order[0]] // MULTIPLE * MULTIPLE))
         packs.append(order[:size])
         order = order[size:]
     return packs
@@ -113,7 +112,7 @@ class _Attended(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         tensors = ctx.saved_tensors
-        found = [torch.zeros(tensor.shape) for tensor in tensors]
+        found = [torch.empty(tensors[0].shape), *(torch.zeros(tensor.shape) for tensor in tensors[1:])]
         table, gram, norms = map(_array, tensors)
         differentiate(table, ctx.layout, ctx.codes, gram, norms, _array(upstream), *map(_array, found))
         return (*found, None, None, None)

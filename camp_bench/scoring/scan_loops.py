@@ -439,7 +439,7 @@ def differentiate(
 ) -> None:
     """Write the gradient with respect to table, Gram tables and lengths of queries; arguments as in `attend`.
 
-    upstream: with respect to the scores, (G, C), zero where a context cancels. to_table, to_gram, to_norms: zeros.
+    upstream: with respect to the scores, (G, C), zero where a context cancels. to_gram, to_norms: zeros before.
     """
     starts, counts = layout
     captions, words_ask = upstream.shape[1], codes.words_ask
