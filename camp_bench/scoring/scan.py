@@ -26,14 +26,12 @@ from camp_bench.scoring.common import EPSILON, norm_from_square, word_mask
 from camp_bench.scoring.packing import Pack, pack_captions
 from camp_bench.scoring.product import product
 from camp_bench.scoring.scan_lanes import Lanes, pad_gram, sort_captions
-from camp_bench.scoring.scan_loops import Codes
+from camp_bench.scoring.scan_loops import CANCELLATION, NORMS, POOLINGS, Codes
 from camp_bench.shapes import Bool, Float, Int
 from camp_bench.workers import spread
 
 __all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 
-CANCELLATION = 1e-3
-"""Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
 BOUNDED = 30.0
 """Up to this lambda, exponentials of normalised affinities need no shift: squared and summed they fit into float32."""
 WORDS, BLOCK = 384, 48
@@ -115,12 +113,12 @@ def _compiles(images: Tensor, captions: Tensor) -> bool:
 
 
 def _codes(form: ScanForm) -> Codes:
-    kinds = {"softmax": 1, "l2norm": 2, "l1norm": 3}
+    kind = form.norm.removeprefix("clipped_")
     return Codes(
         words_ask=form.direction == "t2i",
         clipped=form.norm.startswith("clipped"),
-        norm=kinds.get(form.norm.removeprefix("clipped_"), 0),
-        pooling=("lse", "avg", "max", "sum").index(form.pooling),
+        norm=NORMS.index("none" if kind == "clipped" else kind),
+        pooling=POOLINGS.index(form.pooling),
         sharpness=form.lambda_attention,
         pooling_sharpness=form.lambda_pooling,
         shifted=_shifts(form),

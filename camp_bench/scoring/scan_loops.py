@@ -2,7 +2,8 @@
 
 A table holds the affinities of G images' R regions with the words of C captions. The captions are sorted, the longest
 first, and their words lie by position: all first words, then all second words, of those captions that have one. So the
-innermost loops run over captions, which a processor takes 16 at a time, whichever side is summed over.
+innermost loops run over captions, which a processor takes 16 at a time, whichever side is summed over. Rows that they
+run over are slices of one step: any other array costs ten times the time.
 
 Both directions are one program: Q queries attend to K context vectors. For `t2i` these are words and regions, so
 queries differ in how many captions have them; for `i2t` context vectors do.
@@ -18,9 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.compiling import compiled
+from camp_bench.scoring.common import EPSILON
 
-__all__ = ["STEP", "Codes", "Layout", "attend", "differentiate", "exp2"]
+__all__ = ["CANCELLATION", "NORMS", "POOLINGS", "STEP", "Codes", "Layout", "attend", "differentiate", "exp2"]
 
+CANCELLATION = 1e-3
+"""Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
+NORMS = ("none", "softmax", "l2norm", "l1norm")
+POOLINGS = ("lse", "avg", "max", "sum")
 STEP = 4
 """Gram tables have a multiple of this many rows and columns, zero beyond the context's vectors."""
 
@@ -41,26 +47,25 @@ class Codes(NamedTuple):
 
     words_ask: bool
     clipped: bool
-    norm: int  # one of NORMS
-    pooling: int  # one of POOLINGS
+    norm: int  # its place in NORMS, after clipping
+    pooling: int  # its place in POOLINGS
     sharpness: float
     pooling_sharpness: float
     shifted: bool
 
 
-_NONE, _SOFTMAX, _L2, _L1 = 0, 1, 2, 3
-_LSE, _AVG, _MAX = 0, 1, 2
+_NONE, _SOFTMAX, _L2, _L1 = range(4)
+_LSE, _AVG, _MAX, _SUM = range(4)
 
-_ZERO, _ONE, _TWO, _TENTH, _LEAST, _CANCELLATION = map(np.float32, (0, 1, 2, 0.1, 1e-8, 1e-3))
+# in float32 throughout: one number of Python's own would make a whole expression float64
+_ZERO, _ONE, _TWO, _TENTH, _LEAST, _SHARE = map(np.float32, (0, 1, 2, 0.1, EPSILON, CANCELLATION))
 _LOG2_E, _LN_2 = np.float32(math.log2(math.e)), np.float32(math.log(2))
 _LOWEST, _HIGHEST = np.float32(-126), np.float32(127)
 _ROUND = np.float32(1.5 * 2**23)
 """Added to a number below 2^22, it leaves the nearest integer in the lowest bits."""
-_C0, _C1, _C2, _C3, _C4, _C5, _C6 = map(
-    np.float32,
-    (1.0, 0.6931471829, 0.2402264923, 0.05550357327, 0.009618237615, 0.001339528477, 0.000154036065),
-)
-"""Of a polynomial that is 2^f for |f| <= 1/2."""
+_POWER = (1.0, 0.6931471829, 0.2402264923, 0.05550357327, 0.009618237615, 0.001339528477, 0.000154036065)
+"""Coefficients of a polynomial that is 2^f for |f| <= 1/2."""
+_C0, _C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, _POWER)
 
 _FAST = {"reassoc", "contract", "nsz"}
 """Sums may be reordered, as they must to be taken 16 at a time; NaN and infinity stay what they are."""
@@ -281,7 +286,7 @@ def attend(
         cancelled[image] = False
         _weigh(table, image, layout, codes, x, scale, norms, shift)
         for c in range(captions):
-            least[c] = _CANCELLATION * (longest[image] if words_ask else longest[c])
+            least[c] = _SHARE * (longest[image] if words_ask else longest[c])
         for q in range(of_queries):
             width = counts[q] if words_ask else captions
             square[:] = _ZERO
