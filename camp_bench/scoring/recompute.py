@@ -23,7 +23,7 @@ __all__ = ["Score", "score_tile"]
 Score: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
 """From tensors of images, of captions (dimension 0: the item) and of shared weights to scores."""
 
-PAIRS = 64
+PAIRS = 32
 """How many pairs the backward pass takes at a time where few of a tile have a gradient."""
 
 _Rows: TypeAlias = Tensor | slice

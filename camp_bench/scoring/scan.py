@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,11 +74,12 @@ def scan_tile(
     """
     known = lengths.tolist()
     words_ask = form.direction == "t2i"
-    packs: list[Lanes | _Words]
+    packs: Sequence[Lanes | _Words]
     if _compiles(images, captions):
         codes = _codes(form)
         grams = pad_gram(context_gram) if words_ask else None
-        packs = [Lanes(pack, captions, known, context_gram, codes) for pack in sort_captions(known)]
+        in_order = sort_captions(known)
+        packs = list(spread(lambda pack: Lanes(pack, captions, known, context_gram, codes), in_order, images.device))
     else:
         grams = context_gram if words_ask else None
         width = max(WORDS if words_ask else BLOCK, *known)

@@ -58,10 +58,6 @@ class Lanes:
         self._gram = pad_gram(context_gram[self.captions, words, words]).permute(1, 2, 0).contiguous()
         self._longest = context_gram[self.captions].detach().diagonal(dim1=1, dim2=2).amax(1)
 
-    @property
-    def columns(self) -> int:
-        return len(self.captions)
-
     def score(
         self, images: Float[Tensor, "G R D"], image_gram: Float[Tensor, "G K K"] | None
     ) -> tuple[Float[Tensor, "G C"], Bool[Tensor, "G C"]]:
