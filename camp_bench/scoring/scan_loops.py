@@ -444,6 +444,9 @@ def differentiate(
 ) -> None:
     """Write the gradient with respect to table, Gram tables and lengths of queries; arguments as in `attend`.
 
+    A cosine is A S / max(|q| sqrt(A G A^T), 1e-8 sum A). By the weights, its gradient times `upstream` is slope S -
+    along G A - level, where along is 0 if the second of the two is greater, and level if the first is.
+
     upstream: with respect to the scores, (G, C), zero where a context cancels. to_gram, to_norms: zeros before.
     """
     starts, counts = layout
@@ -452,10 +455,8 @@ def differentiate(
     rows = len(gram[0])
     x, scale = np.empty((of_context, of_queries, captions), np.float32), np.empty((of_context, captions), np.float32)
     norms, shift = np.empty_like(scale), np.empty((of_queries, captions), np.float32)
-    weights, mixed = (
-        np.zeros((rows, of_queries * captions), np.float32),
-        np.empty((rows, of_queries * captions), np.float32),
-    )
+    weights = np.zeros((rows, of_queries * captions), np.float32)
+    mixed = np.empty_like(weights)
     weights_each, mixed_each = weights.reshape(rows, of_queries, captions), mixed.reshape(rows, of_queries, captions)
     cosines, slopes = np.empty_like(shift), np.empty_like(shift)
     totals, squares, scales = np.empty_like(shift), np.empty_like(shift), np.empty_like(shift)
@@ -507,10 +508,8 @@ def differentiate(
             for k in range(of_context):
                 word, region = (q, k) if words_ask else (k, q)
                 count, start = counts[word], starts[word]
-                given, direct = (
-                    table[image, region, start : start + count],
-                    to_table[image, region, start : start + count],
-                )
+                given = table[image, region, start : start + count]
+                direct = to_table[image, region, start : start + count]
                 weight, own = weights_each[k, q], mixed_each[k, q]
                 for c in range(count):
                     direct[c] = slope[c] * weight[c]
