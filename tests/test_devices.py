@@ -32,6 +32,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, *, gpus: int = 0, mps: bool = False
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
 
+MEMORY: Any = torch.utils.deterministic
 BACKENDS: Any = torch.backends  # torch declares no types for these attributes
 PARTS = {
     "general": BACKENDS,
@@ -136,6 +137,8 @@ class TestStrictNumerics:
         with strict_numerics(CPU):
             assert torch.are_deterministic_algorithms_enabled()
             assert torch.is_deterministic_algorithms_warn_only_enabled()
+            assert not MEMORY.fill_uninitialized_memory
+        assert MEMORY.fill_uninitialized_memory
         assert torch.are_deterministic_algorithms_enabled() == enabled
         assert torch.is_deterministic_algorithms_warn_only_enabled() == warn_only
 

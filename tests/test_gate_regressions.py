@@ -65,7 +65,7 @@ def test_perturbed_weights_are_caught(trained: Path, tmp_path: Path) -> None:
     weights = safetensors.torch.load_file(broken / "weights.safetensors")
     generator = torch.Generator().manual_seed(0)
     noisy = {
-        name: value + 0.3 * value.std(correction=0) * torch.randn(value.shape, generator=generator)
+        name: value + 0.6 * value.std(correction=0) * torch.randn(value.shape, generator=generator)
         for name, value in weights.items()
     }
     checksum = write_file(broken / "weights.safetensors", safetensors.torch.save(noisy))

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from camp_bench.config import Settings
 from camp_bench.devices import autocast
+from camp_bench.losses import triplet_loss
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.scoring import scan
 from camp_bench.scoring.common import l2norm, norm_from_square, unit, word_mask
-from camp_bench.scoring.plain import camp_plain, normalize_affinity, scan_plain
+from camp_bench.scoring.plain import camp_plain, normalize_affinity, scan_attention, scan_plain
 
 Vector = list[float]
 
@@ -137,6 +138,19 @@ def fast(model: PairModel, images: Tensor, captions: Tensor, lengths: Tensor) ->
 def scan_model(direction: str, pooling: str, norm: str, dim: int = 6, **lambdas: float) -> PairModel:
     suffix = "" if norm == "clipped_l2norm" else f"-{norm}"
     return small_model(f"scan:{direction}-{pooling}{suffix}", dim, **lambdas)
+
+
+def settled(images: Tensor, captions: Tensor, lengths: Tensor, direction: str, norm: str) -> Tensor:
+    """Return which pairs have a cosine at all: not those with a context that cancels down to its rounding errors."""
+    columns = []
+    for caption, length in zip(captions, lengths.tolist(), strict=True):
+        words = caption[:length].expand(len(images), -1, -1)
+        weights, _ = scan_attention(images, words, direction=direction, norm=norm, lambda_attention=9.0)
+        context = images if direction == "t2i" else words
+        attended = torch.linalg.vector_norm(weights.transpose(1, 2) @ context, dim=2)
+        given = (weights * torch.linalg.vector_norm(context, dim=2, keepdim=True)).sum(1)
+        columns.append(((attended > 1e-5 * given) | (given == 0)).all(1))
+    return torch.stack(columns, 1)
 
 
 def random_camp_weights(dim: int, hidden: int) -> dict[str, Tensor]:
@@ -316,7 +330,7 @@ class TestScan:
         images[0, 0] = captions[0, 0] = 0
         images[-1] *= data.draw(st.sampled_from([0, 1]))
         images, captions = l2norm(images).float(), l2norm(captions).float()
-        model = scan_model(direction, pooling, norm, dim=dim).float()
+        model = scan_model(direction, pooling, norm, dim=dim, lambda_attention=9.0).float()
         exact = model.score_plain(images.double(), captions.double(), lengths)
         before = scan.ENTRIES
         try:
@@ -325,7 +339,60 @@ class TestScan:
         finally:
             scan.ENTRIES = before
         scale = lengths.max() if pooling == "sum" and direction == "t2i" else regions if pooling == "sum" else 1
-        torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5 * float(scale))
+        sure = settled(images.double(), captions.double(), lengths, direction, norm)
+        torch.testing.assert_close(found.double()[sure], exact[sure], rtol=0, atol=1e-5 * float(scale))
+
+    @pytest.mark.parametrize("sharp", [9.0, 60.0])
+    @pytest.mark.parametrize(("direction", "pooling", "norm"), SCAN_FORMS)
+    def test_float32_scores_and_gradients_are_the_plain_one_s(
+        self, direction: str, pooling: str, norm: str, sharp: float
+    ) -> None:
+        """More captions than lie side by side at most, some of one word; every pair has a gradient."""
+        lengths = torch.arange(140) * 7 % 9 + 1
+        model = scan_model(direction, pooling, norm, dim=16, lambda_attention=sharp)
+        shares = draw(5, len(lengths), seed=9)
+        found = []
+        for form, dtype in ((fast, torch.float32), (plain, torch.float64)):
+            inputs = tuple(items.to(dtype).requires_grad_() for items in (draw(5, 7, 16), draw_captions(lengths, 16)))
+            scores = form(model.to(dtype), l2norm(inputs[0]), l2norm(inputs[1]), lengths)
+            gradients = torch.autograd.grad((scores * shares.to(dtype)).sum(), inputs)
+            found.append([scores.detach().double(), *(gradient.double() for gradient in gradients)])
+        (scores, *gradients), (exact, *others) = found
+        torch.testing.assert_close(scores, exact, rtol=0, atol=1e-5)
+        whole = math.hypot(*(float(gradient.norm()) for gradient in others))
+        for quick, slow in zip(gradients, others, strict=True):
+            assert (quick - slow).norm() <= 1e-4 * slow.norm() + 1e-6 * whole
+
+    @pytest.mark.parametrize("hardest", [True, False])
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    def test_float32_gradients_of_the_loss_are_the_plain_one_s(self, direction: str, hardest: bool) -> None:
+        """The seeds are such that the hardest negatives lead by enough for both forms to choose the same."""
+        lengths = torch.arange(24) % 9 + 4
+        model = scan_model(direction, "lse", "clipped_l2norm", dim=32)
+        same = torch.eye(24, dtype=torch.bool)
+        found = []
+        for form, dtype in ((fast, torch.float32), (plain, torch.float64)):
+            inputs = tuple(items.to(dtype).requires_grad_() for items in (draw(24, 9, 32), draw_captions(lengths, 32)))
+            scores = form(model.to(dtype), l2norm(inputs[0]), l2norm(inputs[1]), lengths)
+            if dtype == torch.float64:
+                for lines in (scores.detach(), scores.detach().T):
+                    first, second = lines.masked_fill(same, -torch.inf).topk(2, dim=1).values.unbind(1)
+                    assert (first - second).min() > 1e-5
+            loss = triplet_loss(scores, same, margin=0.2, hardest=hardest)
+            found.append([gradient.double() for gradient in torch.autograd.grad(loss, inputs)])
+        whole = math.hypot(*(float(gradient.norm()) for gradient in found[1]))
+        for quick, slow in zip(*found, strict=True):
+            assert (quick - slow).norm() <= 1e-4 * slow.norm() + 1e-6 * whole
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    @pytest.mark.parametrize(("direction", "pooling", "norm"), SCAN_FORMS)
+    def test_what_is_no_number_is_no_score(self, direction: str, pooling: str, norm: str, value: float) -> None:
+        """Of its own image, and of no other."""
+        model = scan_model(direction, pooling, norm).float()
+        images, captions = draw(3, 4, 6).float(), draw_captions(LENGTHS, 6).float()
+        images[1, 2, 3] = value
+        scores = fast(model, images, captions, LENGTHS)
+        assert scores.isfinite().tolist() == [[True] * 4, [False] * 4, [True] * 4]
 
     @pytest.mark.parametrize("direction", DIRECTIONS)
     def test_great_lambdas_neither_overflow_nor_vanish(self, direction: str) -> None:

@@ -24,6 +24,8 @@ __all__ = ["NORMS", "VARIANTS", "Scan", "ScanEnsemble", "ScanEnsembleOptions", "
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 DEFAULT_NORM = "clipped_l2norm"
+LEARNT_IMAGES = 32
+"""Images whose scores with all captions the backward pass computes again at a time."""
 
 
 class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +69,8 @@ class Scan(PairModel):
         return prepared if self.options.direction == "t2i" else prepared | {"gram": gram(encoded)}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
-        return score_tile(self._tile, self._pairs, tuple(images.values()), tuple(captions.values()))
+        part = (LEARNT_IMAGES, None)
+        return score_tile(self._tile, self._pairs, tuple(images.values()), tuple(captions.values()), part=part)
 
     def _tile(self, images: Sequence[Tensor], captions: Sequence[Tensor], _: Sequence[Tensor]) -> Float[Tensor, "I C"]:
         return scan_tile(*self._given(images, captions), self.form)

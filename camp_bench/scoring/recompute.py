@@ -8,6 +8,7 @@ on at most 3 B of the B x B scores of a batch, so its backward pass visits 3 B p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Any, TypeAlias
 
 import torch
@@ -22,30 +23,40 @@ __all__ = ["Score", "score_tile"]
 Score: TypeAlias = Callable[[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], Tensor]
 """From tensors of images, of captions (dimension 0: the item) and of shared weights to scores."""
 
-COLUMNS, PAIRS = 4, 32
-"""How many captions of a tile, or pairs, the backward pass takes at a time."""
+PAIRS = 32
+"""How many pairs the backward pass takes at a time where few of a tile have a gradient."""
 
 _Rows: TypeAlias = Tensor | slice
+_Size: TypeAlias = tuple[int | None, int | None]
 _Part: TypeAlias = tuple[Score, _Rows, _Rows, Tensor]
 
 
 def score_tile(
-    tile: Score, pairs: Score, images: Sequence[Tensor], captions: Sequence[Tensor], shared: Sequence[Tensor] = ()
+    tile: Score,
+    pairs: Score,
+    images: Sequence[Tensor],
+    captions: Sequence[Tensor],
+    shared: Sequence[Tensor] = (),
+    *,
+    part: _Size = (None, 4),
 ) -> Float[Tensor, "I C"]:
     """Return `tile(images, captions, shared)`, differentiable once.
 
     tile: scores I images with C captions, (I, C). pairs: scores as many images as captions, one with one, (P,).
+    part: how many images with how many captions of a tile the backward pass takes at a time; None: all.
     """
     if not torch.is_grad_enabled():
         return tile(images, captions, shared)
-    scores: Tensor = _Recomputed.apply(tile, pairs, len(images), len(captions), *images, *captions, *shared)  # type: ignore[no-untyped-call]
+    scores: Tensor = _Recomputed.apply(tile, pairs, part, len(images), len(captions), *images, *captions, *shared)  # type: ignore[no-untyped-call]
     return scores
 
 
 class _Recomputed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, tile: Score, pairs: Score, n_images: int, n_captions: int, *tensors: Tensor) -> Tensor:
-        ctx.tile, ctx.pairs, ctx.ends = tile, pairs, (n_images, n_images + n_captions)
+    def forward(
+        ctx: Any, tile: Score, pairs: Score, part: _Size, n_images: int, n_captions: int, *tensors: Tensor
+    ) -> Tensor:
+        ctx.tile, ctx.pairs, ctx.part, ctx.ends = tile, pairs, part, (n_images, n_images + n_captions)
         ctx.save_for_backward(*tensors)
         device = tensors[0].device.type
         ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
@@ -55,7 +66,7 @@ class _Recomputed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         tensors, (first, second), (device, dtype, enabled) = ctx.saved_tensors, ctx.ends, ctx.autocast
-        wanted = [number for number, needed in enumerate(ctx.needs_input_grad[4:]) if needed]
+        wanted = [number for number, needed in enumerate(ctx.needs_input_grad[5:]) if needed]
         sums = {number: torch.zeros_like(tensors[number]) for number in wanted}
 
         def differentiate(part: _Part) -> tuple[list[_Rows], tuple[Tensor, ...]]:
@@ -68,7 +79,7 @@ class _Recomputed(torch.autograd.Function):
                 scores = score(*_split(leaves, ctx.ends))
             return where, torch.autograd.grad(scores, variables, outer, materialize_grads=True)
 
-        for where, found in spread(differentiate, _parts(ctx.tile, ctx.pairs, gradient), gradient.device):
+        for where, found in spread(differentiate, _parts(ctx.tile, ctx.pairs, ctx.part, gradient), gradient.device):
             for number, value in zip(wanted, found, strict=True):
                 if number >= second:
                     sums[number].add_(value)
@@ -76,20 +87,24 @@ class _Recomputed(torch.autograd.Function):
                     sums[number].index_add_(0, items, value)
                 else:
                     sums[number][items].add_(value)
-        return (None, None, None, None, *(sums.get(number) for number in range(len(tensors))))
+        return (None, None, None, None, None, *(sums.get(number) for number in range(len(tensors))))
 
 
-def _parts(tile: Score, pairs: Score, gradient: Tensor) -> Iterator[_Part]:
+def _parts(tile: Score, pairs: Score, size: _Size, gradient: Tensor) -> Iterator[_Part]:
     """Yield how to score, which images, which captions and the gradient there, until every gradient but 0 was met."""
     rows, columns = gradient.nonzero(as_tuple=True)
     if 3 * len(rows) > gradient.numel():
-        for start in range(0, gradient.shape[1], COLUMNS):
-            group = slice(start, start + COLUMNS)
-            yield tile, slice(None), group, gradient[:, group]
+        for some, group in product(*map(_slices, gradient.shape, size)):
+            yield tile, some, group, gradient[some, group]
     else:
         for start in range(0, len(rows), PAIRS):
             i, c = rows[start : start + PAIRS], columns[start : start + PAIRS]
             yield pairs, i, c, gradient[i, c]
+
+
+def _slices(items: int, size: int | None) -> list[slice]:
+    step = size or items
+    return [slice(start, start + step) for start in range(0, items, step)]
 
 
 def _split(

@@ -5,14 +5,16 @@ with the Gram table G of the context's side made once an item. What is left that
 The weights A stay unscaled, since their sum cancels out of the cosine.
 
 Captions lie one behind the other without padding, and a piece of the tile, some images with some captions, is scored
-from beginning to end while its tables are in cache.
+from beginning to end while its tables are in cache. In float32 on a CPU, compiled loops take over at the product S
+(`scan_lanes`): torch's passes over S, one an operation, cost twice to four times as much. What follows here serves all
+else: GPUs, float64, half precision, and pairs whose contexts cancel.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,17 +25,17 @@ from camp_bench.scoring.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
 from camp_bench.scoring.common import EPSILON, norm_from_square, word_mask
 from camp_bench.scoring.packing import Pack, pack_captions
 from camp_bench.scoring.product import product
+from camp_bench.scoring.scan_lanes import Lanes, pad_gram, sort_captions
+from camp_bench.scoring.scan_loops import CANCELLATION, NORMS, POOLINGS, Codes
 from camp_bench.shapes import Bool, Float, Int
 from camp_bench.workers import spread
 
 __all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 
-CANCELLATION = 1e-3
-"""Below this share of (sum of |a_k v_k|)^2, A G A^T has lost its digits and is computed from the context itself."""
 BOUNDED = 30.0
 """Up to this lambda, exponentials of normalised affinities need no shift: squared and summed they fit into float32."""
 WORDS, BLOCK = 384, 48
-"""Words of a piece, and of a block of captions whose Gram tables are multiplied as one."""
+"""Words of a piece that torch scores, and of a block of captions whose Gram tables are multiplied as one."""
 ENTRIES = 32 * 36 * WORDS
 """Numbers in the affinity table of a piece. These sizes are fixed, since float sums depend on them."""
 PAIRS = 64
@@ -71,34 +73,68 @@ def scan_tile(
     caption holds zero vectors. `lengths` best lies on the CPU.
     """
     known = lengths.tolist()
-    width = max(WORDS if form.direction == "t2i" else BLOCK, *known)
+    words_ask = form.direction == "t2i"
+    packs: Sequence[Lanes | _Words]
+    if _compiles(images, captions):
+        codes = _codes(form)
+        grams = pad_gram(context_gram) if words_ask else None
+        in_order = sort_captions(known)
+        packs = list(spread(lambda pack: Lanes(pack, captions, known, context_gram, codes), in_order, images.device))
+    else:
+        grams = context_gram if words_ask else None
+        width = max(WORDS if words_ask else BLOCK, *known)
+        packed = pack_captions(known, width, max(1, WORDS // width))
+        packs = list(spread(lambda pack: _Words(pack, captions, context_gram, form), packed, images.device))
 
-    def lay(pack: Pack) -> _Words:
-        return _Words(pack, captions, context_gram, form)
+    def score(piece: tuple[slice, Lanes | _Words]) -> tuple[Tensor, Tensor]:
+        rows, words = piece
+        return words.score(images[rows], None if grams is None else grams[rows])
 
-    packs = list(spread(lay, pack_captions(known, width, max(1, WORDS // width)), images.device))
-    most = max(1, ENTRIES // (images.shape[1] * max(len(words.vectors) for words in packs)))
-    number = -(-len(images) // most)
-    edges = [len(images) * band // number for band in range(number + 1)]
-    bands = [slice(start, end) for start, end in itertools.pairwise(edges)]
-
-    def score(job: tuple[slice, _Words]) -> tuple[Tensor, Tensor]:
-        rows, words = job
-        return _score(images[rows], context_gram[rows] if form.direction == "t2i" else None, words, form)
-
-    pieces = iter(list(spread(score, itertools.product(bands, packs), images.device)))
-    parts = [list(zip(*itertools.islice(pieces, len(packs)), strict=True)) for _ in bands]
-    scores, cancelled = (torch.cat([torch.cat(band[part], 1) for band in parts]) for part in (0, 1))
+    bands = [_bands(len(images), ENTRIES // (images.shape[1] * len(words.vectors))) for words in packs]
+    pieces = [(rows, words) for own, words in zip(bands, packs, strict=True) for rows in own]
+    done = iter(list(spread(score, pieces, images.device)))
+    parts = [list(zip(*itertools.islice(done, len(own)), strict=True)) for own in bands]
+    scores, cancelled = (torch.cat([torch.cat(pack[part]) for pack in parts], 1) for part in (0, 1))
     order = torch.cat([words.captions for words in packs]).argsort()
     scores, (i, c) = scores[:, order], cancelled[:, order].nonzero(as_tuple=True)  # here alone, a GPU is waited for
     if len(i) == 0:
         return scores
-    grams = context_gram[i if form.direction == "t2i" else c]
+    tables = context_gram[i if words_ask else c]
     exact = [
-        scan_pairs(images[i[some]], captions[c[some]], lengths[c[some].to(lengths.device)], grams[some], form)
+        scan_pairs(images[i[some]], captions[c[some]], lengths[c[some].to(lengths.device)], tables[some], form)
         for some in (slice(start, start + PAIRS) for start in range(0, len(i), PAIRS))
     ]
     return scores.index_put((i, c), torch.cat(exact))
+
+
+def _compiles(images: Tensor, captions: Tensor) -> bool:
+    """Tell whether the compiled loops can score these."""
+    usual = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (images, captions))
+    return usual and not torch.is_autocast_enabled("cpu")
+
+
+def _codes(form: ScanForm) -> Codes:
+    kind = form.norm.removeprefix("clipped_")
+    return Codes(
+        words_ask=form.direction == "t2i",
+        clipped=form.norm.startswith("clipped"),
+        norm=NORMS.index("none" if kind == "clipped" else kind),
+        pooling=POOLINGS.index(form.pooling),
+        sharpness=form.lambda_attention,
+        pooling_sharpness=form.lambda_pooling,
+        shifted=_shifts(form),
+    )
+
+
+def _shifts(form: ScanForm) -> bool:
+    """Tell whether logits need the greatest of them subtracted, so that exponentials stay finite."""
+    return form.norm in ("clipped", "none") or form.lambda_attention > BOUNDED
+
+
+def _bands(images: int, most: int) -> list[slice]:
+    """Cut so many images into slices of one size, nearly, and `most` items."""
+    number = -(-images // max(1, most))
+    return [slice(images * band // number, images * (band + 1) // number) for band in range(number)]
 
 
 def scan_pairs(
@@ -148,6 +184,7 @@ class _Words:
 
     def __init__(self, pack: Pack, captions: Tensor, context_gram: Tensor, form: ScanForm) -> None:
         columns, longest = len(pack.captions), captions.shape[1]
+        self._form = form
         item = torch.cat((pack.captions, pack.captions[:1]))[pack.owner]  # that of the first where places are blank
         place = (item * longest + pack.position).to(captions.device)
         owner = pack.owner.to(captions.device)
@@ -169,36 +206,35 @@ class _Words:
         mixed = torch.bmm(weights.reshape(-1, blocks, width).transpose(0, 1), self.grams)
         return mixed.transpose(0, 1).reshape(weights.shape)
 
-
-def _score(
-    images: Float[Tensor, "G R D"], image_gram: Float[Tensor, "G R R"] | None, words: _Words, form: ScanForm
-) -> tuple[Float[Tensor, "G C"], Bool[Tensor, "G C"]]:
-    """Score images with the captions of a pack, and tell which pairs have a context that cancels."""
-    groups, regions, _ = images.shape
-    table = _wide(product(images.flatten(0, 1), words.vectors)).view(groups, regions, -1)
-    axis = RegionAxis(regions)
-    with torch.autocast(images.device.type, enabled=False):
-        if image_gram is None:
-            scores, cancelled = _similarity(
-                table,
-                form,
-                query=axis,
-                context=words.axis,
-                query_norms=torch.linalg.vector_norm(_wide(images), dim=2, keepdim=True),
-                longest=words.longest,
-                mix=words.mix,
-            )
-        else:
-            scores, cancelled = _similarity(
-                table,
-                form,
-                query=words.axis,
-                context=axis,
-                query_norms=words.norms,
-                longest=_longest(image_gram),
-                mix=lambda weights: image_gram @ weights,
-            )
-    return scores[:, : words.columns], cancelled[:, : words.columns]
+    def score(
+        self, images: Float[Tensor, "G R D"], image_gram: Float[Tensor, "G R R"] | None
+    ) -> tuple[Float[Tensor, "G C"], Bool[Tensor, "G C"]]:
+        """Score images with the captions, and tell which pairs have a context that cancels."""
+        groups, regions, _ = images.shape
+        table = _wide(product(images.flatten(0, 1), self.vectors)).view(groups, regions, -1)
+        axis = RegionAxis(regions)
+        with torch.autocast(images.device.type, enabled=False):
+            if image_gram is None:
+                scores, cancelled = _similarity(
+                    table,
+                    self._form,
+                    query=axis,
+                    context=self.axis,
+                    query_norms=torch.linalg.vector_norm(_wide(images), dim=2, keepdim=True),
+                    longest=self.longest,
+                    mix=self.mix,
+                )
+            else:
+                scores, cancelled = _similarity(
+                    table,
+                    self._form,
+                    query=self.axis,
+                    context=axis,
+                    query_norms=self.norms,
+                    longest=_longest(image_gram),
+                    mix=lambda weights: image_gram @ weights,
+                )
+        return scores[:, : self.columns], cancelled[:, : self.columns]
 
 
 def _similarity(
@@ -243,7 +279,7 @@ def _attention(table: Float[Tensor, "G R W"], query: Axis, context: Axis, form: 
         logits = clipped * query.spread(sharpness / (query.sum(clipped.abs()) + EPSILON))
     else:
         logits = clipped * sharpness
-    if norm in ("clipped", "none") or form.lambda_attention > BOUNDED:
+    if _shifts(form):
         logits = logits - context.spread(context.amax(logits.detach()))
     logits = context.hide(logits)
     return logits.exp2() if torch.is_grad_enabled() else logits.exp2_()

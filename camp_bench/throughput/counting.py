@@ -4,7 +4,8 @@ FLOPs are exact and the same on every machine, bytes wherever torch takes the sa
 the like are no FLOPs here, as in torch's own counter: for the scorers of this package products are nearly all of the
 arithmetic, and the only part that a machine's matrix-product rate says something about. Bytes are what all operations
 read and write, views excepted, as if nothing stayed in a cache: an upper bound of the memory traffic, and what a leaner
-program has less of.
+program has less of. What compiled loops do is not seen: of SCAN on a CPU, how it reads its affinities, and its products
+with small Gram tables, 1 to 3.5 % of its FLOPs at D = 1024.
 """
 
 from __future__ import annotations
