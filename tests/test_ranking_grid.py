@@ -106,3 +106,17 @@ class TestFitTile:
         with pytest.raises(ConfigError, match=r"too few for one pair, .*pass --memory-budget 2009B or more"):
             fit(1000)
         assert fit(2009) == (1, 1)
+
+    @pytest.mark.parametrize(("of_images", "of_captions", "fitted"), [(10_000, 0, (32, 160)), (0, 10_000, (64, 40))])
+    def test_the_side_that_takes_the_memory_gives_way(
+        self, of_images: int, of_captions: int, fitted: tuple[int, int]
+    ) -> None:
+        size = fit_tile(
+            64,
+            160,
+            tile_images=64,
+            tile_captions=320,
+            tile_bytes=lambda images, captions: of_images * images + of_captions * captions,
+            budget_bytes=450_000,
+        )
+        assert size == fitted

@@ -132,19 +132,17 @@ def fit_tile(
     images with its own captions are held together, which counts too. Raises ConfigError where one pair is too much.
     """
     each = -(-n_captions // n_images)
-    images, captions = min(tile_images, n_images), min(tile_captions, n_captions)
 
-    def needed() -> int:
-        return tile_bytes(images, captions) + 4 * images * each * images
+    def needed(size: tuple[int, int]) -> int:
+        return tile_bytes(*size) + 4 * size[0] * each * size[0]
 
-    while needed() > budget_bytes:
-        if images == captions == 1:
+    size = min(tile_images, n_images), min(tile_captions, n_captions)
+    while (bytes_needed := needed(size)) > budget_bytes:
+        if size == (1, 1):
             raise ConfigError(
-                f"memory budget: {2 * budget_bytes:,} bytes are too few for one pair, which takes {needed():,} of half "
-                f"of them; pass --memory-budget {2 * needed() + 1}B or more"
+                f"memory budget: {2 * budget_bytes:,} bytes are too few for one pair, which takes {bytes_needed:,} of "
+                f"half of them; pass --memory-budget {2 * bytes_needed + 1}B or more"
             )
-        if captions > images:
-            captions = -(-captions // 2)
-        else:
-            images = -(-images // 2)
-    return images, captions
+        halved = (size[0], -(-size[1] // 2)), (-(-size[0] // 2), size[1])
+        size = min((smaller for smaller in halved if smaller != size), key=needed)  # by the side that takes the memory
+    return size

@@ -206,17 +206,21 @@ class _Bench:
         )
 
     def _sweep(self) -> tuple[ScalingPoint, ...]:
-        """Time scoring with ranks on galleries of growing size. Its ceiling is growth with the number of pairs."""
-        points = []
-        for images, captions in GROWTH:
-            items = repeat_items(self._items, images, captions)
-            sizes = {"images": items.split.n_images, "captions": items.split.n_captions}
-            _require_room(self._model, msgspec.structs.replace(self._workload, **sizes), self._device)
-            gallery = build_gallery(self._model, items, self._device)
-            name = f"{sizes['images']:,} x {sizes['captions']:,}"
-            samples = take_turns({name: gallery.evaluate}, FEW_TURNS, self._device, self._on_stage)
-            points.append(ScalingPoint(**sizes, seconds=seconds("evaluate", samples[name])))
-        return tuple(points)
+        """Time scoring with ranks on galleries of growing size, in turns. Its ceiling is growth with the pairs."""
+        split = self._items.split
+        sizes = [(split.n_images * images, split.n_captions * captions) for images, captions in GROWTH]
+        together = {"images": sum(n for n, _ in sizes), "captions": sum(m for _, m in sizes)}
+        _require_room(self._model, msgspec.structs.replace(self._workload, **together), self._device)
+        jobs: dict[str, Job] = {}
+        for (n, m), growth in zip(sizes, GROWTH, strict=True):
+            self._on_stage(f"encoding {n:,} x {m:,}")
+            gallery = build_gallery(self._model, repeat_items(self._items, *growth), self._device)
+            jobs[f"{n:,} x {m:,}"] = gallery.evaluate
+        samples = take_turns(jobs, FEW_TURNS, self._device, self._on_stage)
+        return tuple(
+            ScalingPoint(images=n, captions=m, seconds=seconds("evaluate", samples[name]))
+            for (n, m), name in zip(sizes, jobs, strict=True)
+        )
 
 
 def _build(variant: Variant, workload: Workload, vocabulary_size: int, device: torch.device) -> PairModel:
