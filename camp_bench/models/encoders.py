@@ -25,8 +25,7 @@ class _Linear(nn.Linear):
     """torch's layer, by the faster kernel."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name for it)
-        found = product(input.flatten(0, -2), self.weight).view(*input.shape[:-1], -1)
-        return found if self.bias is None else found.add_(self.bias)
+        return product(input.flatten(0, -2), self.weight, self.bias).view(*input.shape[:-1], -1)
 
 
 def region_encoder(feature_size: int, dim: int) -> nn.Linear:

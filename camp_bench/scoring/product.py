@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from camp_bench.shapes import Float
 
@@ -27,24 +28,27 @@ _onednn: Any = (
 )
 
 
-def product(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"]) -> Float[Tensor, "M N"]:
-    """Return a @ b.T; it can be differentiated once."""
+def product(
+    a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], bias: Float[Tensor, " N"] | None = None
+) -> Float[Tensor, "M N"]:
+    """Return a @ b.T, plus the bias if there is one; it can be differentiated once."""
     if not _suits(a, b):
-        return a @ b.T
-    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad):
-        found: Tensor = _Product.apply(a, b)  # type: ignore[no-untyped-call]
-        return found
-    return _onednn(_dense(a), _dense(b), None, "none", [], "")  # type: ignore[no-any-return]
+        return functional.linear(a, b, bias)
+    return _multiply(a, b, bias, "none")
 
 
 def product_relu(a: Float[Tensor, "M K"], b: Float[Tensor, "N K"], bias: Float[Tensor, " N"]) -> Float[Tensor, "M N"]:
     """Return max(0, a @ b.T + bias); it can be differentiated once."""
     if not _suits(a, b):
-        return torch.addmm(bias, a, b.T).relu_()
-    if torch.is_grad_enabled() and (a.requires_grad or b.requires_grad or bias.requires_grad):
-        found: Tensor = _ProductRelu.apply(a, b, bias)  # type: ignore[no-untyped-call]
+        return functional.linear(a, b, bias).relu_()
+    return _multiply(a, b, bias, "relu")
+
+
+def _multiply(a: Tensor, b: Tensor, bias: Tensor | None, last: str) -> Tensor:
+    if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (a, b, bias)):
+        found: Tensor = _Product.apply(a, b, bias, last)  # type: ignore[no-untyped-call]
         return found
-    return _onednn(_dense(a), _dense(b), bias, "relu", [], "")  # type: ignore[no-any-return]
+    return _onednn(_dense(a), _dense(b), bias, last, [], "")  # type: ignore[no-any-return]
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -65,34 +69,20 @@ def _suits(a: Tensor, b: Tensor) -> bool:
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        ctx.save_for_backward(a, b)
-        return product(a, b)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        return _to_factors(ctx, gradient)
-
-
-class _ProductRelu(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
-        found = product_relu(a, b, bias)
-        ctx.save_for_backward(a, b, found)
+    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None, last: str) -> Tensor:
+        found = _multiply(a, b, bias, last)
+        ctx.save_for_backward(a, b, *([found] if last == "relu" else []))
         return found
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        through = torch.ops.aten.threshold_backward(gradient, ctx.saved_tensors[2], 0)
-        return *_to_factors(ctx, through), through.sum(0)
-
-
-def _to_factors(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of both factors from that of their product."""
-    a, b = ctx.saved_tensors[:2]
-    return (
-        product(gradient, b.T) if ctx.needs_input_grad[0] else None,
-        product(gradient.T, a.T) if ctx.needs_input_grad[1] else None,
-    )
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        a, b, *found = ctx.saved_tensors
+        if found:
+            gradient = torch.ops.aten.threshold_backward(gradient, found[0], 0)
+        return (
+            product(gradient, b.T) if ctx.needs_input_grad[0] else None,
+            product(gradient.T, a.T) if ctx.needs_input_grad[1] else None,
+            gradient.sum(0) if ctx.needs_input_grad[2] else None,
+            None,
+        )
