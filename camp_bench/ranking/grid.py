@@ -20,6 +20,9 @@ __all__ = ["TileGrid", "build_grid", "fit_tile"]
 
 Ints = npt.NDArray[np.int64]
 
+WORTH = 0.8
+"""Halving a side of a tile is worth it where no more of the memory than this part is left."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileGrid:
@@ -143,6 +146,8 @@ def fit_tile(
                 f"memory budget: {2 * budget_bytes:,} bytes are too few for one pair, which takes {bytes_needed:,} of "
                 f"half of them; pass --memory-budget {2 * bytes_needed + 1}B or more"
             )
-        halved = (size[0], -(-size[1] // 2)), (-(-size[0] // 2), size[1])
-        size = min((smaller for smaller in halved if smaller != size), key=needed)  # by the side that takes the memory
+        halved = (-(-size[0] // 2), size[1]), (size[0], -(-size[1] // 2))
+        longer, shorter = halved if size[0] >= size[1] else halved[::-1]
+        # the longer side gives way, unless it isn't what takes the memory
+        size = longer if needed(longer) < WORTH * bytes_needed else min(longer, shorter, key=needed)
     return size
