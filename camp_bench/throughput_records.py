@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from camp_bench.errors import OutputError, RecordError
-from camp_bench.records import Environment, Measurement, require_version
+from camp_bench.records import Environment, Measurement, read_versioned
 
 __all__ = [
     "RANDOM",
@@ -226,15 +226,8 @@ def read_throughput(path: str | Path) -> ThroughputReport:
 
     Raises RecordError for anything missing, unreadable, unknown, of another version or without samples.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise RecordError(f"{path}: can't be read ({error.strerror}); expected a throughput report (JSON)") from None
-    try:
-        require_version(data, path, SCHEMA_VERSION)
-        report = msgspec.json.decode(data, type=ThroughputReport)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"{path}: not a throughput report: {error}") from None
+    name = "throughput report"
+    report = read_versioned(path, ThroughputReport, SCHEMA_VERSION, name=name, expected=f"a {name} (JSON)")
     check_throughput(path, report)
     return report
 

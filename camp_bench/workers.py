@@ -11,14 +11,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
 
-__all__ = ["spread"]
+__all__ = ["cut", "spread"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def cut(length: int, parts: int) -> list[tuple[int, int]]:
+    """Return where so many stretches of about the same length start and stop."""
+    return list(pairwise(length * part // parts for part in range(parts + 1)))
 
 
 def spread(work: Callable[[T], R], pieces: Iterable[T], device: torch.device) -> Iterator[R]:

@@ -7,7 +7,6 @@ torch operations that never make a GPU wait for the host.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +18,7 @@ from camp_bench.ranking.grid import TileGrid
 from camp_bench.ranking.passes import pass_columns, pass_rows
 from camp_bench.ranking.toplists import DeviceTopLists, TopLists, unpack
 from camp_bench.shapes import Float
-from camp_bench.workers import spread
+from camp_bench.workers import cut, spread
 
 __all__ = ["DeviceTally", "HostTally", "Tally"]
 
@@ -97,7 +96,7 @@ class HostTally:
             return broken
 
         parts = min(torch.get_num_threads(), height, width) if scores.size >= WORTH_THREADS else 1
-        first, *others = zip(_cut(height, parts), _cut(width, parts), strict=True)
+        first, *others = zip(cut(height, parts), cut(width, parts), strict=True)
         elsewhere = spread(count, others, CPU)  # this thread works meanwhile: waking another takes a part of the time
         broken = any([count(first), *elsewhere])
         self._counts[2][captions] += above
@@ -112,11 +111,6 @@ def _flat(scores: Floats) -> tuple[Floats, int]:
     (height, width), step = scores.shape, scores.strides[0] // scores.itemsize
     shape = (height - 1) * step + width
     return np.lib.stride_tricks.as_strided(scores, (shape,), (scores.itemsize,), writeable=False), step
-
-
-def _cut(length: int, parts: int) -> list[tuple[int, int]]:
-    """Return so many stretches of about the same length."""
-    return list(pairwise(length * part // parts for part in range(parts + 1)))
 
 
 def _gather(lists: list[TopLists], queries: Sequence[Ints], expand: Sequence[Ints] | None, total: int) -> Top:

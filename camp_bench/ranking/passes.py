@@ -2,7 +2,8 @@
 
 A visit counts what lies above and at the query's threshold and marks what may belong to its top list. Marks are bytes,
 looked at eight at a time, since nearly all are zero. Threads take bands of rows and bands of columns: no two of them
-write to the same query.
+write to the same query. What adds a key stands in both, since a call costs four times as much: it counts references to
+arrays that all threads share.
 """
 
 from __future__ import annotations

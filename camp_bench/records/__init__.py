@@ -24,7 +24,15 @@ from camp_bench.records.facts import (
     VocabularyFacts,
 )
 from camp_bench.records.folders import new_folder, new_run_folder, require_writable
-from camp_bench.records.reading import file_sha256, list_records, read_arrays, read_file, read_record, require_version
+from camp_bench.records.reading import (
+    file_sha256,
+    list_records,
+    read_arrays,
+    read_file,
+    read_record,
+    read_versioned,
+    require_version,
+)
 from camp_bench.records.run import (
     RECORD_NAME,
     SCHEMA_VERSION,
@@ -63,6 +71,7 @@ __all__ = [
     "read_arrays",
     "read_file",
     "read_record",
+    "read_versioned",
     "require_version",
     "require_writable",
     "storable",

@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,17 @@ import numpy.typing as npt
 from camp_bench.errors import RecordError
 from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, RunRecord
 
-__all__ = ["file_sha256", "list_records", "read_arrays", "read_file", "read_record", "require_version"]
+__all__ = [
+    "file_sha256",
+    "list_records",
+    "read_arrays",
+    "read_file",
+    "read_record",
+    "read_versioned",
+    "require_version",
+]
+
+_Read = TypeVar("_Read")
 
 
 class _Versioned(msgspec.Struct):
@@ -38,19 +48,27 @@ def read_record(folder: str | Path) -> RunRecord:
     """
     folder = Path(folder)
     path = folder / RECORD_NAME if folder.is_dir() else folder
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"{path}: can't be read ({error.strerror}); expected a run's {RECORD_NAME}") from None
-    try:
-        require_version(data, path, SCHEMA_VERSION)
-        record = msgspec.json.decode(data, type=RunRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RecordError(f"{path}: not a run record: {error}") from None
+    record = read_versioned(path, RunRecord, SCHEMA_VERSION, name="run record", expected=f"a run's {RECORD_NAME}")
     for name in record.files:
         if not (path.parent / name).is_file() or Path(name).name != name:
             raise RecordError(f"{path}: its file {name} is not there")
     return record
+
+
+def read_versioned(path: str | Path, kind: type[_Read], version: int, *, name: str, expected: str) -> _Read:
+    """Read a JSON file as a struct. name, expected: what errors call the struct and the file.
+
+    Raises RecordError for anything missing, unreadable, unknown or of another version.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
+    try:
+        require_version(data, path, version)
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError(f"{path}: not a {name}: {error}") from None
 
 
 def require_version(data: bytes, path: str | Path, expected: int) -> None:

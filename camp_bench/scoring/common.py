@@ -7,10 +7,16 @@ from torch import Tensor
 
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["EPSILON", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
+__all__ = ["EPSILON", "float32_on_cpu", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
 
 EPSILON = 1e-8
 """SCAN's and CAMP's guard in every division by a norm."""
+
+
+def float32_on_cpu(*tensors: Tensor) -> bool:
+    """Tell whether all are float32 on a CPU and will be taken as such, which is not so under autocast."""
+    usual = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in tensors)
+    return usual and not torch.is_autocast_enabled("cpu")
 
 
 def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from camp_bench.scoring.common import float32_on_cpu
 from camp_bench.shapes import Float
 
 __all__ = ["product", "product_relu"]
@@ -58,13 +59,7 @@ def _dense(x: Tensor) -> Tensor:
 
 def _suits(a: Tensor, b: Tensor) -> bool:
     """Tell whether oneDNN's kernel can multiply these, and is worth it."""
-    return (
-        _onednn is not None
-        and a.device.type == "cpu"
-        and a.dtype == b.dtype == torch.float32
-        and len(a) * len(b) * a.shape[1] >= SMALL
-        and not torch.is_autocast_enabled("cpu")
-    )
+    return _onednn is not None and len(a) * len(b) * a.shape[1] >= SMALL and float32_on_cpu(a, b)
 
 
 class _Product(torch.autograd.Function):

@@ -22,13 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from camp_bench.scoring.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
-from camp_bench.scoring.common import EPSILON, norm_from_square, word_mask
+from camp_bench.scoring.common import EPSILON, float32_on_cpu, norm_from_square, word_mask
 from camp_bench.scoring.packing import Pack, pack_captions
 from camp_bench.scoring.product import product
 from camp_bench.scoring.scan_lanes import Lanes, pad_gram, sort_captions
 from camp_bench.scoring.scan_loops import CANCELLATION, NORMS, POOLINGS, Codes
 from camp_bench.shapes import Bool, Float, Int
-from camp_bench.workers import spread
+from camp_bench.workers import cut, spread
 
 __all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 
@@ -75,7 +75,7 @@ def scan_tile(
     known = lengths.tolist()
     words_ask = form.direction == "t2i"
     packs: Sequence[Lanes | _Words]
-    if _compiles(images, captions):
+    if float32_on_cpu(images, captions):  # as the compiled loops take them
         codes = _codes(form)
         grams = pad_gram(context_gram) if words_ask else None
         in_order = sort_captions(known)
@@ -90,7 +90,8 @@ def scan_tile(
         rows, words = piece
         return words.score(images[rows], None if grams is None else grams[rows])
 
-    bands = [_bands(len(images), ENTRIES // (images.shape[1] * len(words.vectors))) for words in packs]
+    most = [max(1, ENTRIES // (images.shape[1] * len(words.vectors))) for words in packs]
+    bands = [[slice(*band) for band in cut(len(images), -(-len(images) // own))] for own in most]
     pieces = [(rows, words) for own, words in zip(bands, packs, strict=True) for rows in own]
     done = iter(list(spread(score, pieces, images.device)))
     parts = [list(zip(*itertools.islice(done, len(own)), strict=True)) for own in bands]
@@ -105,12 +106,6 @@ def scan_tile(
         for some in (slice(start, start + PAIRS) for start in range(0, len(i), PAIRS))
     ]
     return scores.index_put((i, c), torch.cat(exact))
-
-
-def _compiles(images: Tensor, captions: Tensor) -> bool:
-    """Tell whether the compiled loops can score these."""
-    usual = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (images, captions))
-    return usual and not torch.is_autocast_enabled("cpu")
 
 
 def _codes(form: ScanForm) -> Codes:
@@ -129,12 +124,6 @@ def _codes(form: ScanForm) -> Codes:
 def _shifts(form: ScanForm) -> bool:
     """Tell whether logits need the greatest of them subtracted, so that exponentials stay finite."""
     return form.norm in ("clipped", "none") or form.lambda_attention > BOUNDED
-
-
-def _bands(images: int, most: int) -> list[slice]:
-    """Cut so many images into slices of one size, nearly, and `most` items."""
-    number = -(-images // max(1, most))
-    return [slice(images * band // number, images * (band + 1) // number) for band in range(number)]
 
 
 def scan_pairs(
