@@ -168,6 +168,7 @@ def _run(
             device=device,
             precision=config.precision,
             observer=reporter,
+            watch_train=material.asked.watch_train,
         )
         test = evaluate_folds(
             model,

@@ -8,16 +8,19 @@ negatives of each query first.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from torch import Tensor
 
 from camp_bench.shapes import Bool, Float
 
-__all__ = ["cross_entropy_loss", "matching_loss", "same_image", "triplet_loss"]
+__all__ = ["CLAMP", "CLAMPED_LOGIT", "cross_entropy_loss", "matching_loss", "same_image", "triplet_loss"]
 
 CLAMP = 1e-6
 """CAMP's released program keeps the arguments of its logarithms in [1e-6, 1 - 1e-6]."""
+CLAMPED_LOGIT = math.log(1 / CLAMP - 1)
+"""The logit of that: a match probability beyond it, or below its negative, is clamped."""
 
 
 def same_image(images: Tensor) -> Bool[Tensor, "batch batch"]:

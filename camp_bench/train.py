@@ -28,11 +28,14 @@ from camp_bench.models.base import PairModel
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.records import EpochLog
 from camp_bench.timing import timed
+from camp_bench.vitals import vital_signs
 
 __all__ = ["Observer", "Trained", "train"]
 
 PLATEAU_BAND = 0.01
 """How near to that of a constant scorer, in parts of it, a step's loss counts as equal."""
+WATCHED = 200
+"""Training images that are evaluated where asked for: few, so that it takes little time."""
 
 
 @runtime_checkable
@@ -68,10 +71,11 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What all members are trained with. epochs: of all of them together."""
+    """What all members are trained with. epochs: of all of them together. watched: training images to evaluate, too."""
 
     train: TokenizedSplit
     dev: TokenizedSplit
+    watched: TokenizedSplit | None
     seed: int
     device: torch.device
     precision: str
@@ -113,10 +117,12 @@ def train(
     device: torch.device,
     precision: str,
     observer: Observer,
+    watch_train: bool = False,
 ) -> Trained:
     """Train `model` in place, which then holds the weights of its best epoch; an ensemble's members one by one.
 
     The order of the batches depends on `seed` and the epoch alone, so models of one batch size see the same.
+    watch_train: whenever dev is evaluated, evaluate WATCHED images of train as well.
     Raises NumericError where the loss stops being a number, naming the epoch, the step and the item if one is to blame,
     and ConfigError for a stage that leaves nothing to learn.
     """
@@ -127,7 +133,8 @@ def train(
         )
 
     each = sum(settings.epochs for settings in stage_settings(model.settings))
-    job = _Job(train_split, dev_split, seed, device, precision, observer, each * max(len(model.members), 1))
+    watched = _some_images(train_split) if watch_train else None
+    job = _Job(train_split, dev_split, watched, seed, device, precision, observer, each * max(len(model.members), 1))
     if not model.members:
         return _teach(model, job, 0)
     parts = [_teach(member, job, place * each) for place, member in enumerate(model.members)]
@@ -139,6 +146,12 @@ def train(
         pairs_seen=sum(part.pairs_seen for part in parts),
         epochs=tuple(log for part in parts for log in part.epochs),
     )
+
+
+def _some_images(whole: TokenizedSplit) -> TokenizedSplit:
+    """Return WATCHED images, evenly from all of the split, with their captions."""
+    wanted = min(WATCHED, whole.split.n_images)
+    return whole.subset(np.arange(wanted) * whole.split.n_images // wanted)[0]
 
 
 def _teach(model: PairModel, job: _Job, before: int) -> Trained:
@@ -218,20 +231,27 @@ def _fit(model: PairModel, job: _Job, lesson: _Lesson) -> _Learnt:
         number = lesson.before + epoch
         total = plateau = 0.0
         stuck = 0
+        clamped, norms = 0.0, []
         model.train()
         with timed(device) as training:
             batches = training_batches(split, job.train.token_ids, settings.batch_size, rng, device)
             for step, batch in enumerate(batches, start=1):
                 where = f"epoch {number}, step {step}"
-                loss, of_constant = _step(model, batch, optimizer, job.precision, hardest=hardest, where=where)
+                done = _step(model, batch, optimizer, job.precision, hardest=hardest, where=where)
+                loss, of_constant = done.loss, done.of_constant
+                norms.append(done.gradient_norm)
+                clamped += done.clamped
                 total += loss
                 plateau += of_constant
                 stuck += abs(loss - of_constant) <= PLATEAU_BAND * of_constant
                 pairs_seen += len(batch)
                 job.observer.on_step(number, job.epochs, step, per_epoch, loss, len(batch))
         dev: Evaluation | None = None
+        train_rsum: float | None = None
         if epoch % settings.validate_every == 0 or (epoch == settings.epochs and lesson.final):
             dev = _validate(model, job)
+            if job.watched is not None:
+                train_rsum = evaluate_split(model, job.watched.split, job.watched.token_ids, device).metrics["rsum"]
             if best is None or dev.metrics["rsum"] > best[1].metrics["rsum"]:
                 best, weights = (number, dev), _copy_weights(model)
         logs.append(
@@ -247,6 +267,9 @@ def _fit(model: PairModel, job: _Job, lesson: _Lesson) -> _Learnt:
                 dev_seconds=None if dev is None else dev.encode_seconds + dev.score_seconds,
                 dev_rsum=None if dev is None else dev.metrics["rsum"],
                 stage=lesson.stage,
+                gradient_norm=float(np.median(norms)),
+                train_rsum=train_rsum,
+                vitals=vital_signs(model, job.train, device) | _clamped(model, clamped / per_epoch),
             )
         )
         job.observer.on_epoch(logs[-1], job.epochs)
@@ -254,6 +277,10 @@ def _fit(model: PairModel, job: _Job, lesson: _Lesson) -> _Learnt:
         weights = _copy_weights(model)
     model.load_state_dict(weights)
     return _Learnt(weights, best, per_epoch * settings.epochs, pairs_seen, tuple(logs))
+
+
+def _clamped(model: PairModel, share: float) -> dict[str, float]:
+    return {} if model.clamped is None else {"clamped": share}
 
 
 def _validate(model: PairModel, job: _Job) -> Evaluation:
@@ -280,10 +307,22 @@ def _optimizer(model: PairModel, settings: Settings) -> torch.optim.Optimizer:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a step was like. of_constant: the loss of a model that gives every pair the same score.
+
+    gradient_norm: before clipping. clamped: the share of pairs whose score the loss doesn't tell from further ones.
+    """
+
+    loss: float
+    of_constant: float
+    gradient_norm: float
+    clamped: float
+
+
 def _step(
     model: PairModel, batch: Batch, optimizer: torch.optim.Optimizer, precision: str, *, hardest: bool, where: str
-) -> tuple[float, float]:
-    """Take one step; return its loss, and the loss of a model that gives every pair the same score."""
+) -> _Step:
     with autocast(batch.features.device, precision):
         scores = model(batch.features, batch.tokens, batch.lengths)
     same = same_image(batch.images)
@@ -295,12 +334,14 @@ def _step(
         )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    if model.settings.clip_norm > 0:
-        clip_grad_norm_(model.parameters(), model.settings.clip_norm)
+    norm = clip_grad_norm_(model.parameters(), model.settings.clip_norm or math.inf)
     optimizer.step()
     with torch.no_grad():
         constant = torch.full(scores.shape, model.neutral_score, device=scores.device)
-        return value, float(model.loss(constant, same, hardest=hardest))
+        of_constant = model.loss(constant, same, hardest=hardest)
+        low, high = model.clamped or (-math.inf, math.inf)
+        clamped = ((scores < low) | (scores > high)).float().mean()
+        return _Step(value, *torch.stack((of_constant, norm, clamped)).tolist())
 
 
 def _culprit(scores: Tensor, batch: Batch) -> str:

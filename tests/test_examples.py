@@ -46,7 +46,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ),
         (
             "camp",
-            {f"{what}_{side}" for what in ("attention", "gate", "pooling") for side in ("words", "regions")},
+            {
+                f"{what}_{side}"
+                for what in ("attention", "gate", "gate_spread", "pooling")
+                for side in ("words", "regions")
+            },
         ),
     ],
 )

@@ -15,6 +15,7 @@ from camp_bench.planning import RunPlan
 from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog, RunRecord
 from camp_bench.tables import format_duration
+from camp_bench.vitals import flat_parts
 
 __all__ = ["Pace", "make_reporter"]
 
@@ -114,8 +115,8 @@ class _Lines:
         assert self._pace is not None  # on_run comes first
         self._pace.epoch(log)
         self._say(f"{self._name}: {_summary(log, epochs)}, {format_duration(self._pace.seconds_left)} left")
-        if log.collapsed:
-            self._say(f"{self._name}: {_warning(log)}")
+        for warning in _warnings(log):
+            self._say(f"{self._name}: {warning}")
 
     def on_record(self, folder: Path, record: RunRecord) -> None:
         self._say(_outcome(self._name, folder, record))
@@ -161,8 +162,8 @@ class _Bars:
         assert self._pace is not None  # on_run comes first
         self._pace.epoch(log)
         self._console.print(f"{self._name}: {_summary(log, epochs)}", markup=False)
-        if log.collapsed:
-            self._console.print(f"{self._name}: {_warning(log)}", markup=False, style="yellow")
+        for warning in _warnings(log):
+            self._console.print(f"{self._name}: {warning}", markup=False, style="yellow")
 
     def on_record(self, folder: Path, record: RunRecord) -> None:
         self._progress.update(self._steps, visible=False)
@@ -182,14 +183,22 @@ def _summary(log: EpochLog, epochs: int) -> str:
     words = [f"epoch {log.epoch}/{epochs}{stage}", f"loss {log.loss:.2f} ({log.negatives} negatives)"]
     if log.dev_rsum is not None:
         words.append(f"dev rsum {log.dev_rsum:.1f}")
+    if log.train_rsum is not None:
+        words.append(f"train rsum {log.train_rsum:.1f}")
     return ", ".join([*words, f"{log.train_seconds + (log.dev_seconds or 0):.1f} s"])
 
 
-def _warning(log: EpochLog) -> str:
-    return (
-        f"collapsed: the loss {log.loss:.2f} is that of a model which scores every pair alike ({log.plateau:.2f}); "
-        "train longer on all negatives (--warmup-epochs) or lower --learning-rate"
-    )
+def _warnings(log: EpochLog) -> Iterator[str]:
+    if log.collapsed:
+        yield (
+            f"collapsed: the loss {log.loss:.2f} is that of a model which scores every pair alike ({log.plateau:.2f}); "
+            "train longer on all negatives (--warmup-epochs) or lower --learning-rate"
+        )
+    if log.epoch == 1 and (flat := flat_parts(log.vitals)):
+        yield (
+            f"flat {' and '.join(flat)}: nothing is told apart there; bring regions and words to the same length "
+            "(even_lengths = true, similar_start = true), or raise the learning rate"
+        )
 
 
 def _outcome(name: str, folder: Path, record: RunRecord) -> str:

@@ -73,6 +73,9 @@ def run(
     save_scores: Annotated[
         bool | None, typer.Option("--save-scores", help="Keep test's score matrix beside each record.")
     ] = None,
+    watch_train: Annotated[
+        bool | None, typer.Option("--watch-train", help="Evaluate 200 training images beside dev.")
+    ] = None,
     init_from: Annotated[
         str | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run of the same family.")
     ] = None,
@@ -109,6 +112,7 @@ def run(
         "results": results,
         "examples": examples,
         "save_scores": save_scores,
+        "watch_train": watch_train,
     }
     settings = {
         "epochs": epochs,

@@ -99,6 +99,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     word_vectors: a file that the words start from, or "" for none. init_from: a run whose weights every model starts
     from, or "" for none. threads: of the CPU, 0 for as many as torch chooses. examples: how many test captions to keep
     with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
+    watch_train: whether some training images are evaluated whenever dev is, so that over- and underfitting are seen.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -116,5 +117,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     results: str = "results"
     examples: int = 0
     save_scores: bool = False
+    watch_train: bool = False
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}

@@ -77,6 +77,8 @@ class PairModel(nn.Module, ABC):
     """What a stage of a training can freeze: a name, and the modules that it means."""
     neutral_score: float = 0.0
     """The score that costs the least among those that are the same for every pair, where the loss has one."""
+    clamped: tuple[float, float] | None = None
+    """Beyond which scores the loss as published gives no gradient any more, where it has such bounds."""
 
     def __init__(self, settings: Settings, options: Any, shape: Shape) -> None:
         super().__init__()
@@ -141,7 +143,9 @@ class PairModel(nn.Module, ABC):
         """Return what the model looks at in one encoded image with one encoded caption cut to its true length.
 
         By name: `attention_words` (L, R), how each word weighs the regions, `attention_regions` (R, L) the reverse;
-        what else a model has, with a first dimension of words or regions as its name says. Empty where it has none.
+        what else a model has, with a first dimension of words or regions as its name says: `gate_words` (L,), how far
+        each word's gate is open, with `gate_spread_words` (L,) over dimensions where it has some; `gate_regions` the
+        same. Empty where it has none.
         """
         return {}
 

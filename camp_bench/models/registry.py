@@ -29,10 +29,10 @@ def variants() -> tuple[Variant, ...]:
 def find_variant(name: str) -> Variant:
     """Return the variant called `name`; ConfigError names the nearest one."""
     known = {variant.name: variant for variant in variants()}
-    found = known.get(ALIASES.get(name, name)) or plugins.find_plugin(name)
+    found = known.get(ALIASES.get(name, name)) or camp.combined_variants().get(name) or plugins.find_plugin(name)
     if found is None:
         families = ", ".join(dict.fromkeys(key.split(":")[0] for key in known))
-        hint = nearest(name, [*known, *ALIASES]) or f"; families: {families}"
+        hint = nearest(name, [*known, *ALIASES, *camp.combined_variants()]) or f"; families: {families}"
         raise ConfigError(f"unknown model '{name}'{hint}")
     return found
 
@@ -70,7 +70,7 @@ def _require_finite(where: str, value: object) -> None:
 
 def _who_has(variant: Variant, key: str, options: msgspec.Struct) -> str:
     """Name the variant of the family that has this option, the others that names say being as they were."""
-    for twin in variants():
+    for twin in (*variants(), *camp.combined_variants().values()):
         if twin.model is variant.model and getattr(twin.options, key) == getattr(options, key):
             others = (variant.named & twin.named) - {key}
             if all(getattr(twin.options, name) == getattr(variant.options, name) for name in others):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+import msgspec
+
 from camp_bench.config import RunConfig
 from camp_bench.errors import RecordError
 from camp_bench.records.facts import (
@@ -43,6 +45,8 @@ class EpochLog(Strict, frozen=True, kw_only=True):
     plateau: what the loss would be if the model gave every pair the same score, 2 B margin for the summed triplet loss
     with hardest negatives and 4 B ln 2 for CAMP's cross-entropy. Hardest negatives can drive a model there, for good.
     on_plateau: the share of the steps whose loss is that, within 1 %. stage: of the training, "" where it has none.
+    gradient_norm: the median over steps, before clipping. train_rsum: of a few training images, where asked for.
+    vitals: what the model tells of its parts at the end of the epoch (`PairModel.vitals`).
     """
 
     epoch: int
@@ -56,6 +60,9 @@ class EpochLog(Strict, frozen=True, kw_only=True):
     dev_seconds: float | None
     dev_rsum: float | None
     stage: str = ""
+    gradient_norm: float | None = None
+    train_rsum: float | None = None
+    vitals: dict[str, float] = msgspec.field(default_factory=dict)
 
     @property
     def collapsed(self) -> bool:

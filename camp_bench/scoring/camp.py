@@ -76,7 +76,8 @@ def _score(
     if form.score == "cosine":
         return row_cosine(image, text)
     hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
-    return hidden @ weights["out"] + weights["out_bias"]
+    logit = hidden @ weights["out"] + weights["out_bias"]
+    return logit + weights["cosine_scale"] * row_cosine(image, text) if form.from_cosine else logit
 
 
 def _pooled(

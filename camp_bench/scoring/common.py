@@ -7,7 +7,7 @@ from torch import Tensor
 
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["EPSILON", "float32_on_cpu", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
+__all__ = ["EPSILON", "even_lengths", "float32_on_cpu", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
 
 EPSILON = 1e-8
 """SCAN's and CAMP's guard in every division by a norm."""
@@ -23,6 +23,11 @@ def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Return x / (|x| + 1e-8), as SCAN and CAMP normalise; a zero vector stays zero, with zero gradient."""
     length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     return x / (length + EPSILON).masked_fill(length == 0, torch.inf)  # by 1e-8 alone, the gradient would be 1e8
+
+
+def even_lengths(x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+    """Return vectors of the length sqrt(D) each, so that their numbers have a root mean square of 1; zeros stay."""
+    return x.shape[-1] ** 0.5 * l2norm(x)
 
 
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:

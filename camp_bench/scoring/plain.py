@@ -95,7 +95,7 @@ class CampForm:
     fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of
     own vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was
     fused. pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or
-    their cosine.
+    their cosine. from_cosine: a multiple of their cosine is added to that logit (ours).
     """
 
     attention: bool = True
@@ -104,6 +104,7 @@ class CampForm:
     residual: bool = True
     pooling: Literal["attention", "mean"] = "attention"
     score: Literal["mlp", "cosine"] = "mlp"
+    from_cosine: bool = False
 
 
 WHOLE = CampForm()
@@ -120,7 +121,7 @@ def camp_plain(
 
     weights: key_image, key_text (D, H); fuse_image, fuse_text (D, D), or (2 D, D) for concat, with biases
     fuse_image_bias, fuse_text_bias (D,); attend_image, attend_text (D,); hidden (D, D) with hidden_bias (D,); out (D,)
-    with out_bias (). A form needs only those that it has a use for.
+    with out_bias (); cosine_scale (). A form needs only those that it has a use for.
     """
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
@@ -132,7 +133,8 @@ def camp_plain(
             columns.append(row_cosine(image, text))
         else:
             hidden = ((image + text) @ weights["hidden"] + weights["hidden_bias"]).relu()
-            columns.append(hidden @ weights["out"] + weights["out_bias"])
+            logit = hidden @ weights["out"] + weights["out_bias"]
+            columns.append(logit + weights["cosine_scale"] * row_cosine(image, text) if form.from_cosine else logit)
     return torch.stack(columns, 1)
 
 
@@ -142,20 +144,24 @@ def camp_attention(
     """Return what CAMP looks at in each image with its caption.
 
     attention_regions: (P, R, L), how a region weighs the words. attention_words: (P, L, R), the reverse. gate_regions
-    (P, R), gate_words (P, L): how far each gate is open, the mean of an element-wise one. pooling_regions (P, R),
-    pooling_words (P, L): what each contributes to the pooled vector. Weights sum to 1.
+    (P, R), gate_words (P, L): how far each gate is open, the mean of an element-wise one; gate_spread_regions,
+    gate_spread_words: its standard deviation over dimensions, 0 where it is one number; none without gates.
+    pooling_regions (P, R), pooling_words (P, L): what each contributes to the pooled vector. Weights sum to 1.
     """
     of_regions, of_words = _attention(images, words, weights, form)
     _, shares, gates = _fused(images, of_regions @ words, weights, "image", form)
     _, word_shares, word_gates = _fused(words, of_words @ images, weights, "text", form)
-    return {
+    seen = {
         "attention_regions": of_regions,
         "attention_words": of_words,
-        "gate_regions": gates.mean(2),
-        "gate_words": word_gates.mean(2),
         "pooling_regions": shares,
         "pooling_words": word_shares,
     }
+    if form.gates != "none":
+        for side, of_side in (("regions", gates), ("words", word_gates)):
+            seen[f"gate_{side}"] = of_side.mean(2)
+            seen[f"gate_spread_{side}"] = of_side.std(2, correction=0)
+    return seen
 
 
 def _attention(
