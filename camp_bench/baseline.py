@@ -27,7 +27,7 @@ from camp_bench.config import RunConfig
 from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.metrics import retrieval_metrics
 from camp_bench.protocols import find_protocol, fold_images
-from camp_bench.records import Environment, RunRecord, list_records, read_arrays, read_record, require_version
+from camp_bench.records import Environment, RunRecord, read_arrays, read_record, require_version
 from camp_bench.throughput_records import ThroughputReport, check_throughput, write_output
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Baseline",
     "Window",
     "WindowRun",
-    "find_runs",
     "read_baseline",
     "same_settings",
     "window_of",
@@ -82,6 +81,12 @@ class WindowRun(_Strict, frozen=True, kw_only=True, eq=False):
         return self.t2i_b, self.t2i_n, self.t2i_p
 
 
+SINCE_VERSION_1 = (
+    *(f"{way}.{name}" for way in ("i2t", "t2i") for name in ("R@1", "R@5", "R@10", "MedR", "MeanR")),
+    "rsum",
+)
+"""Metrics that every file of schema version 1 keeps. Those that came later are worked out from the counts."""
+
 SCORED = ("cascade", "transductive")
 """Fields of a window that say how its scores came about."""
 
@@ -125,24 +130,6 @@ class _File(_Strict, frozen=True, kw_only=True):
     baseline: msgspec.Raw
 
 
-def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the folders of the runs that the paths name: runs, their record.json, or folders that hold runs.
-
-    Raises RecordError for a path without any, so that a misspelt one is never "nothing to complain of".
-    """
-    found: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        if path.name == "record.json" or (path / "record.json").is_file():
-            folders = [path if path.is_dir() else path.parent]
-        else:
-            folders = list_records(path) if path.is_dir() else []
-        if not folders:
-            there = "no run in it" if path.exists() else "no such folder"
-            raise RecordError(f"{path}: {there}; expected the folder of a run, or a folder of such folders")
-        found |= {folder.resolve(): folder for folder in folders}
-    return list(found.values())
-
-
 def window_of(
     folders: Sequence[Path], split: str = "test", *, model: str | None = None, protocol: str | None = None
 ) -> Window:
@@ -170,9 +157,7 @@ def window_of(
                     f"{part.runs[0].run_id}: {field.replace('_', ' ')} {other}, {first.runs[0].run_id} has {one}; "
                     "name runs that belong together"
                 )
-    window = msgspec.structs.replace(first, runs=tuple(part.runs[0] for part in parts))
-    _check(window)
-    return window
+    return _checked(msgspec.structs.replace(first, runs=tuple(part.runs[0] for part in parts)))
 
 
 def same_settings(one: RunConfig, other: RunConfig) -> bool:
@@ -217,7 +202,7 @@ def read_baseline(path: str | Path) -> Baseline:
         if baseline.recall is None and baseline.speed is None:
             raise RecordError(f"{path}: holds nothing")
         if baseline.recall is not None:
-            _check(baseline.recall)
+            baseline = msgspec.structs.replace(baseline, recall=_checked(baseline.recall))
         if baseline.speed is not None:
             check_throughput(path, baseline.speed)
     except RecordError as error:
@@ -308,8 +293,12 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
     )
 
 
-def _check(window: Window) -> None:
-    """Raise RecordError where a window contradicts itself."""
+def _checked(window: Window) -> Window:
+    """Return a window with every metric of its counts, those included that it doesn't keep.
+
+    Raises RecordError where it contradicts itself.
+    """
+    runs = []
     n, m = window.images, window.captions
     if not window.runs or n < 1 or m < 1:
         raise RecordError(f"{len(window.runs)} runs on {n} images and {m} captions; expected 1 or more of each")
@@ -325,7 +314,7 @@ def _check(window: Window) -> None:
                     f"{run.run_id}: {direction}: expected b, n, p of {queries} queries, {candidates} at most in sum"
                 )
         derived = _metrics_of(run, window)
-        for name in {*derived, *run.metrics}:
+        for name in {*SINCE_VERSION_1, *run.metrics}:
             kept, found = run.metrics.get(name, math.nan), derived.get(name, math.nan)
             if not math.isclose(kept, found, rel_tol=1e-9, abs_tol=1e-9):  # NaN is close to nothing
                 raise RecordError(f"{run.run_id}: {name} is {kept}, its per-query results say {found}")
@@ -333,7 +322,9 @@ def _check(window: Window) -> None:
             raise RecordError(
                 f"{run.run_id}: other settings than {window.runs[0].run_id}; name runs of one set of settings"
             )
+        runs.append(msgspec.structs.replace(run, metrics=derived | run.metrics))
     _refuse_twins(window.runs)
+    return msgspec.structs.replace(window, runs=tuple(runs))
 
 
 def _refuse_twins(runs: Sequence[WindowRun]) -> None:

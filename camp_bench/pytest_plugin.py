@@ -48,7 +48,9 @@ def assert_recall(
     )
     reasons = [f"{row.verdict}: {row.reason}" for row in report.rows if row.level(strict=strict) == "failure"]
     if reasons:
-        raise AssertionError("\n".join([report.title, *reasons, *report.facts, *report.notes]))
+        from camp_bench.foreign_text import one_line
+
+        raise AssertionError("\n".join(map(one_line, [report.title, *reasons, *report.facts, *report.notes])))
 
 
 @pytest.fixture(name="assert_recall", scope="session")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from camp_bench.foreign_text import plain
 from camp_bench.protocols import PROTOCOLS
 from camp_bench.tables import format_duration
 from camp_bench.throughput_records import (
@@ -59,28 +59,28 @@ def throughput_title(report: ThroughputReport) -> str:
 
 def print_throughput(report: ThroughputReport, console: Console) -> None:
     """Print a line a model, everything about each, warnings, and what others published."""
-    console.print(throughput_title(report), markup=False, soft_wrap=True)
+    console.print(plain(throughput_title(report)), soft_wrap=True)
     summary = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number, header in enumerate(HEADERS):
         summary.add_column(header, justify="right" if number else "left", overflow="fold")
     for model in report.models:
-        summary.add_row(*_summary(model))
+        summary.add_row(*map(plain, _summary(model)))
     console.print()
     console.print(summary)
     console.print()
-    console.print(LEGEND, markup=False)
+    console.print(plain(LEGEND))
     console.print()
     for model in report.models:
-        console.print(model.model, style="bold", markup=False)
+        console.print(plain(model.model, "bold"))
         details = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         details.add_column(no_wrap=True)
         details.add_column(overflow="fold")
         for label, text in _details(model):
-            details.add_row(f"  {label}", escape(text))
+            details.add_row(f"  {label}", plain(text))
         console.print(details)
         console.print()
     for text in (*spread_warnings(report), PUBLISHED):
-        console.print(text, markup=False)
+        console.print(plain(text))
 
 
 def throughput_markdown(report: ThroughputReport) -> str:

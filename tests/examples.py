@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from camp_bench.config import RunConfig, Settings
 from camp_bench.records import (
@@ -190,3 +193,15 @@ def damage(run: Path, copy: Path, name: str, content: bytes, *, forge: bool) -> 
         checksum = hashlib.sha256(content).hexdigest()
         write_record(copy, msgspec.structs.replace(record, files=record.files | {name: checksum}))
     return copy
+
+
+def lock(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Let nobody look into the folders, root included, whom no permission stops."""
+    scan = os.scandir
+
+    def scandir(place: Any = ".") -> Any:
+        if Path(place) in folders:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)

@@ -16,9 +16,10 @@ from gate_examples import World, write_run, write_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from camp_bench.baseline import Baseline, find_runs, read_baseline, same_settings, window_of, write_baseline
+from camp_bench import baseline
+from camp_bench.baseline import Baseline, read_baseline, same_settings, window_of, write_baseline
 from camp_bench.errors import OutputError, RecordError
-from camp_bench.records import read_record
+from camp_bench.records import find_records, read_record
 
 WORLD = World(images=20)
 
@@ -43,7 +44,7 @@ def test_baseline_reads_as_it_was_written(tmp_path: Path) -> None:
     file = save(tmp_path)
     window = read_baseline(file).recall
     assert window is not None
-    records = [read_record(folder) for folder in find_runs([tmp_path / "runs"])]
+    records = [read_record(folder) for folder in find_records([tmp_path / "runs"])]
     assert [run.run_id for run in window.runs] == [record.run_id for record in records]
     assert [run.metrics for run in window.runs] == [record.evaluation("test").metrics for record in records]
     assert [run.config for run in window.runs] == [record.config for record in records]
@@ -79,12 +80,12 @@ def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_runs_are_found_by_folder_record_or_folder_of_folders(tmp_path: Path) -> None:
     one, two = write_runs(tmp_path / "runs", WORLD, 2)
-    assert find_runs([tmp_path / "runs"]) == find_runs([one, two / "record.json", one / "record.json"])
+    assert find_records([tmp_path / "runs"]) == find_records([one, two / "record.json", one / "record.json"])
     with pytest.raises(RecordError, match="nowhere: no such folder"):
-        find_runs([one, tmp_path / "nowhere"])
+        find_records([one, tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match="empty: no run in it"):
-        find_runs([tmp_path / "empty"])
+        find_records([tmp_path / "empty"])
 
 
 def test_runs_of_other_models_are_left_out_when_one_is_named(tmp_path: Path) -> None:
@@ -189,6 +190,23 @@ def test_content_that_contradicts_itself_is_refused_though_signed(tmp_path: Path
         read_baseline(file)
     assert str(found.value).startswith(str(file))
     assert "\n" not in str(found.value)
+
+
+def test_metric_that_is_newer_than_a_baseline_is_worked_out_from_its_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = save(tmp_path)
+    known = baseline.retrieval_metrics
+
+    def with_one_more(i2t: Any, t2i: Any) -> dict[str, float]:
+        return {**known(i2t, t2i), "i2t.best": float(100 * np.mean(i2t[0] == 0))}
+
+    monkeypatch.setattr(baseline, "retrieval_metrics", with_one_more)
+    window = read_baseline(file).recall
+    assert window is not None
+    assert window.mean("i2t.best") == pytest.approx(100 * np.mean([run.i2t_b == 0 for run in window.runs]))
+    window = window_of(find_records([tmp_path / "runs"]))
+    assert {"i2t.best", "rsum"} < set(window.runs[0].metrics)
 
 
 def test_array_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:

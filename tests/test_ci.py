@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camp_bench import ci
-from camp_bench.ci.escaping import annotation_data, annotation_property, markdown, visible, without_commands
+from camp_bench.ci.escaping import annotation_data, annotation_property, markdown, without_commands
 from camp_bench.errors import OutputError
+from camp_bench.foreign_text import one_line
 from camp_bench.gate.power import GatePower, PowerRow
 from camp_bench.gate.verdicts import GateReport, Row, Verdict, refusal
 
@@ -164,7 +165,7 @@ def test_no_name_breaks_out_of_any_format(text: str) -> None:
 
 
 def test_escapes() -> None:
-    assert visible("a\tb\n\x1b[0m\x00\u202e") == r"a b \x1b[0m\x00\u202e"
+    assert one_line("a\tb\n\x1b[0m\x00\u202e") == r"a b \x1b[0m\x00\u202e"
     assert markdown("a|b<c>`d`") == r"a\|b\<c\>\`d\`"
     assert annotation_data("50% a\nb") == "50%25 a b"
     assert annotation_property("a: b, c") == "a%3A b%2C c"

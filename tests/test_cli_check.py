@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from examples import lock
 from gate_examples import World, write_run, write_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,21 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     (line,) = err.splitlines()
     assert line.startswith("error: ")
     return line
+
+
+def test_what_cannot_be_looked_into_never_passes(
+    place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("same", "worse"):
+        (tmp_path / name).symlink_to(place / name)
+    assert main(["check", str(tmp_path), "--baseline", "base.json"]) == 1  # the linked ones are judged
+    capsys.readouterr()
+    lock(monkeypatch, tmp_path / "worse")
+    told = "worse: can't be read (Permission denied), so runs may be missing"
+    assert told in refused(capsys, "check", str(tmp_path), "--baseline", "base.json")
+    assert told in refused(capsys, "baseline", "save", str(tmp_path), "-o", str(tmp_path / "new.json"))
+    assert not (tmp_path / "new.json").exists()
+    assert told in refused(capsys, "compare", str(tmp_path))
 
 
 def test_baseline_is_saved_shown_and_listed(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 from examples import SETTINGS, example_record
-from rich.console import Console
 
 from camp_bench.cli import progress
 from camp_bench.cli.progress import Pace, make_reporter
 from camp_bench.config import Experiment, Stage
+from camp_bench.foreign_text import PlainConsole
 from camp_bench.planning import plan_runs
 from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog
@@ -65,8 +65,8 @@ def test_time_left_counts_the_epochs_and_the_validations_to_come(clock: Clock) -
 
 def show(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, act: Any) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=100, highlight=False)
-    monkeypatch.setattr(progress, "Console", lambda **_: console)
+    console = PlainConsole(file=stream, force_terminal=terminal, width=100)
+    monkeypatch.setattr(progress, "PlainConsole", lambda **_: console)
     with make_reporter() as reporter:
         act(reporter)
     return stream.getvalue()

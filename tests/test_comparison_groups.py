@@ -27,7 +27,7 @@ def test_one_seed_has_no_deviation() -> None:
 
 def test_tasks_are_never_mixed() -> None:
     groups = group_results([example_record(), example_record(model="camp", task="other")])
-    assert [[row.model for row in group.rows] for group in groups] == [["vsepp"], ["camp"]]
+    assert [[row.label for row in group.rows] for group in groups] == [["vsepp"], ["camp"]]
 
 
 def test_equal_inputs_give_no_notes_and_unequal_ones_are_named() -> None:
@@ -48,7 +48,21 @@ def test_runs_of_other_settings_are_never_averaged() -> None:
     config = msgspec.structs.replace(record.config, settings=msgspec.structs.replace(SETTINGS, epochs=99), seed=1)
     (group,) = group_results([record, msgspec.structs.replace(record, config=config)])
     assert [row.seeds for row in group.rows] == [(0,), (1,)]
+    assert [row.label for row in group.rows] == ["vsepp (epochs=2)", "vsepp (epochs=99)"]
     assert group.notes == ("vsepp stands in 2 rows, as its settings differ",)
+
+
+def test_other_weights_of_one_seed_are_no_other_seed_and_the_same_weights_count_once() -> None:
+    first = example_record(model="scan", rsum=58.0)
+    again = example_record(model="scan", rsum=58.0, run_id="again")
+    other = example_record(model="scan", rsum=62.0, run_id="other", weights_sha256="1" * 64)
+    (group,) = group_results([first, again, other])
+    assert [(row.label, row.seeds, row.rsum_sd) for row in group.rows] == [
+        ("scan #1", (0,), None),
+        ("scan #2", (0,), None),
+    ]
+    assert [row.metrics["rsum"] for row in group.rows] == [58.0, 62.0]
+    assert group.notes == ("again has the weights of scan-s0 and isn't counted again",)
 
 
 def test_collapsed_run_is_named() -> None:

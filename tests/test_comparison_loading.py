@@ -8,30 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comparison_examples import read_back, write_run
+from examples import lock
 
-from camp_bench.comparison import collect_runs, load_runs
+from camp_bench.comparison import load_runs
 from camp_bench.errors import RecordError
 from camp_bench.records import write_arrays
 
 
-def test_runs_are_found_at_any_depth_each_once_and_unfinished_ones_are_not(tmp_path: Path) -> None:
-    first = write_run(tmp_path / "deep" / "er", model="camp")
-    second = write_run(tmp_path, model="vsepp")
-    write_run(tmp_path / ".hidden.partial", model="scan")
-    found = collect_runs([tmp_path, second, second / "record.json"])
-    assert [file.parent for file in found] == [first, second]
-
-
-@pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_a_place_without_runs_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(RecordError, match="expected a run's folder or a folder of runs"):
-        collect_runs([tmp_path / name])
-
-
 def test_results_by_image_come_from_the_counts(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    ((run,), bad) = load_runs(collect_runs([folder]), ks=(1, 7))
+    ((run,), bad) = load_runs([folder], ks=(1, 7))
     assert not bad
     assert run.results.ks == (1, 5, 7, 10)
     with np.load(folder / "queries_test.npz") as stored:
@@ -86,10 +72,10 @@ def test_damage_is_named_and_skipped_only_when_asked(tmp_path: Path, damage) -> 
     good, bad = write_run(tmp_path, model="camp"), write_run(tmp_path, model="scan")
     reason = damage(bad)
     with pytest.raises(RecordError, match=reason) as error:
-        load_runs(collect_runs([tmp_path]))
+        load_runs([tmp_path])
     assert "--skip-bad" in str(error.value)
     assert str(bad) in str(error.value)
-    runs, left = load_runs(collect_runs([tmp_path]), skip_bad=True)
+    runs, left = load_runs([tmp_path], skip_bad=True)
     assert [run.folder for run in runs] == [good]
     assert [item.path.parent for item in left] == [bad]
 
@@ -97,12 +83,22 @@ def test_damage_is_named_and_skipped_only_when_asked(tmp_path: Path, damage) -> 
 def test_runs_without_per_query_results_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path, evaluation={"queries": None})
     with pytest.raises(RecordError, match="keeps no per-query results"):
-        load_runs(collect_runs([tmp_path]))
+        load_runs([tmp_path])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_unreadable_files_are_bad_records(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     (folder / "record.json").chmod(0)
-    _, bad = load_runs(collect_runs([tmp_path]), skip_bad=True)
+    _, bad = load_runs([tmp_path], skip_bad=True)
     assert len(bad) == 1
+
+
+def test_folder_that_cannot_be_looked_into_is_a_bad_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, locked = write_run(tmp_path, model="camp"), write_run(tmp_path / "locked")
+    lock(monkeypatch, locked.parent)
+    with pytest.raises(RecordError, match=r"locked: can't be read \(Permission denied\).*--skip-bad"):
+        load_runs([tmp_path])
+    runs, bad = load_runs([tmp_path], skip_bad=True)
+    assert [run.folder for run in runs] == [good]
+    assert [item.path for item in bad] == [locked.parent]

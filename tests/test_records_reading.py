@@ -8,23 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import STARTED, STARTED_RUN, example_record, write_run
+from examples import STARTED_RUN, write_run
 
 from camp_bench.errors import RecordError
-from camp_bench.records import list_records, new_run_folder, read_arrays, read_record, write_arrays, write_record
+from camp_bench.records import read_arrays, read_record, write_arrays
 
 
 def edit(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-
-
-def test_listing_finds_records_and_no_unfinished_ones(tmp_path: Path) -> None:
-    write_run(tmp_path, "b")
-    write_run(tmp_path, "a")
-    (tmp_path / "empty").mkdir()
-    with new_run_folder(tmp_path, STARTED, "c") as (_, folder):
-        write_record(folder, example_record())
-        assert [path.name[-1] for path in list_records(tmp_path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from camp_bench.ci.cells import HEADERS, cells
-from camp_bench.ci.escaping import visible, without_commands
+from camp_bench.ci.escaping import without_commands
+from camp_bench.foreign_text import PlainConsole, one_line
 from camp_bench.gate.power import LIKELY, GatePower
 from camp_bench.gate.verdicts import GateReport
 
@@ -21,16 +21,16 @@ OUTCOMES = {"pass": "green", "regression": "bold red", "can't judge": "bold red"
 
 def print_report(report: GateReport) -> None:
     """Print the table, a sentence for each row that didn't pass, what was assumed, and the outcome last."""
-    parts: list[Table | Text] = [Text(visible(report.title))]
+    parts: list[Table | Text] = [Text(one_line(report.title))]
     if report.rows:
         parts.append(_table(report))
-    parts += [Text(visible(fact)) for fact in report.facts]
+    parts += [Text(one_line(fact)) for fact in report.facts]
     for row in report.rows:
         if (level := row.level(strict=report.strict)) != "pass":
-            parts.append(Text(f"{row.verdict}: {visible(row.reason)}", style=STYLES[level]))
-    parts += [Text(f"note: {visible(note)}") for note in report.notes]
+            parts.append(Text(f"{row.verdict}: {one_line(row.reason)}", style=STYLES[level]))
+    parts += [Text(f"note: {one_line(note)}") for note in report.notes]
     warnings = [row.level(strict=report.strict) for row in report.rows].count("warning")
-    last = report.outcome if report.error is None else f"{report.outcome}: {visible(report.error)}"
+    last = report.outcome if report.error is None else f"{report.outcome}: {one_line(report.error)}"
     if report.outcome == "pass" and warnings:
         last = f"pass with {warnings} warning{'s' * (warnings > 1)}"
     parts.append(Text(last, style=OUTCOMES[report.outcome]))
@@ -61,12 +61,12 @@ def print_power(power: GatePower) -> None:
 
 def print_lines(*lines: str) -> None:
     """Print lines that hold names."""
-    _print(*(Text(visible(line)) for line in lines))
+    _print(*(Text(one_line(line)) for line in lines))
 
 
 def _print(*parts: Table | Text) -> None:
     """Print to standard output what holds names: tables whole, text unwrapped, no line a command to a CI's runner."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     console.width = max(console.width, NARROWEST)
     with console.capture() as captured:
         for part in parts:
@@ -82,5 +82,5 @@ def _table(report: GateReport) -> Table:
     for row in report.rows:
         name, *amounts, verdict = cells(row)
         style = STYLES[row.level(strict=report.strict)]
-        table.add_row(Text(visible(name)), *amounts, Text(verdict, style=style, no_wrap=True))
+        table.add_row(Text(one_line(name)), *amounts, Text(verdict, style=style, no_wrap=True))
     return table

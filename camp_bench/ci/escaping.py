@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["annotation_data", "annotation_property", "markdown", "visible", "without_commands"]
+from camp_bench.foreign_text import one_line
+
+__all__ = ["annotation_data", "annotation_property", "markdown", "without_commands"]
 
 PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+!|~&$@=:^-])")
 
 
-def visible(text: str) -> str:
-    """Return the text on one line, with what can't be printed as an escape: control characters, lone surrogates."""
-    line = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
-
-
 def markdown(text: str) -> str:
     """Return the text so that Markdown and its tables show it as it is: no markup, HTML, links or new cells."""
-    return PUNCTUATION.sub(r"\\\1", visible(text))
+    return PUNCTUATION.sub(r"\\\1", one_line(text))
 
 
 def annotation_data(text: str) -> str:
     """Return the text as the message of a GitHub workflow command."""
-    return visible(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return one_line(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def annotation_property(text: str) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from camp_bench.ci.cells import HEADERS, cells
-from camp_bench.ci.escaping import markdown, visible
+from camp_bench.ci.escaping import markdown
 from camp_bench.errors import OutputError
+from camp_bench.foreign_text import one_line
 from camp_bench.gate.verdicts import GateReport, Row
 from camp_bench.throughput_records import write_output
 
@@ -36,18 +37,18 @@ def junit_xml(report: GateReport) -> bytes:
         errors=str(levels.count("unstable") + broken),
         skipped="0",
     )
-    title = visible(report.title)
+    title = one_line(report.title)
     for row, level in zip(report.rows, levels, strict=True):
-        case = ET.SubElement(suite, "testcase", classname=title, name=f"{row.kind} {visible(row.name)}", time="0")
+        case = ET.SubElement(suite, "testcase", classname=title, name=f"{row.kind} {one_line(row.name)}", time="0")
         if level in ("failure", "unstable"):
             kind = "failure" if level == "failure" else "error"
-            ET.SubElement(case, kind, type=row.verdict, message=visible(row.reason))
+            ET.SubElement(case, kind, type=row.verdict, message=one_line(row.reason))
         else:
-            ET.SubElement(case, "system-out").text = f"{row.verdict}: {visible(row.reason)}"
+            ET.SubElement(case, "system-out").text = f"{row.verdict}: {one_line(row.reason)}"
     if report.error is not None:
         case = ET.SubElement(suite, "testcase", classname=title, name="judging", time="0")
-        ET.SubElement(case, "error", type="can't judge", message=visible(report.error))
-    ET.SubElement(suite, "system-out").text = "\n".join(map(visible, (*report.facts, *report.notes)))
+        ET.SubElement(case, "error", type="can't judge", message=one_line(report.error))
+    ET.SubElement(suite, "system-out").text = "\n".join(map(one_line, (*report.facts, *report.notes)))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
@@ -83,13 +84,13 @@ def benchmark_json(report: GateReport) -> bytes:
     for row in report.rows:
         if row.kind in ("recall", "speed"):
             point: dict[str, Any] = {
-                "name": f"{visible(report.title)}: {row.name}",
+                "name": f"{one_line(report.title)}: {row.name}",
                 "unit": row.unit,
                 "value": row.value,
             }
             if row.kind == "recall" and row.drop is not None and row.bound is not None:
                 point["range"] = f"± {row.drop - row.bound:.2f}"
-            found.append(point | {"extra": f"{row.verdict}: {visible(row.reason)}"})
+            found.append(point | {"extra": f"{row.verdict}: {one_line(row.reason)}"})
     return _json(found)
 
 

@@ -119,7 +119,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _refuse(text: str) -> int:
-    line = " ".join(text.split())
-    shown = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
-    typer.echo(f"error: {shown}", err=True)
+    from camp_bench.foreign_text import one_line
+
+    typer.echo(f"error: {one_line(text)}", err=True)
     return 2

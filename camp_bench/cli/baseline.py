@@ -38,18 +38,20 @@ def save(
 
     With five seeds or more the gate knows the spread between them.
     """
-    from camp_bench.baseline import Baseline, find_runs, window_of, write_baseline
+    from camp_bench.baseline import Baseline, window_of, write_baseline
+    from camp_bench.cli.output import say
     from camp_bench.errors import ConfigError
+    from camp_bench.records import find_records
     from camp_bench.throughput_records import read_throughput
 
     if not runs and throughput is None:
         raise ConfigError("RUNS: none given; name the folders of runs to keep, or --throughput REPORT")
     kept = Baseline(
-        recall=window_of(find_runs(runs), split, model=model, protocol=protocol) if runs else None,
+        recall=window_of(find_records(runs), split, model=model, protocol=protocol) if runs else None,
         speed=None if throughput is None else read_throughput(throughput),
     )
     size = write_baseline(output, kept, force=force)
-    typer.echo(f"{output}: {_summary(kept)}, {size / 1000:.0f} kB")
+    say(f"{output}: {_summary(kept)}, {size / 1000:.0f} kB")
 
 
 @baseline.command()

@@ -89,10 +89,11 @@ def _measure(baseline: Path) -> ThroughputReport:
 
     held = speed_baseline(baseline)
     prepare_process()
+    from camp_bench.cli.output import say
     from camp_bench.cli.results import command_line
     from camp_bench.throughput.again import measure_again
 
-    return measure_again(held, command=command_line(), on_stage=lambda text: typer.echo(text, err=True))
+    return measure_again(held, command=command_line(), on_stage=lambda text: say(text, err=True))
 
 
 class _Outputs:

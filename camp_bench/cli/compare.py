@@ -65,7 +65,7 @@ def compare(
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (Holm). What differs beside the models is named below.
     """
-    from camp_bench.cli.output import names_of, show, whole_numbers, write_text
+    from camp_bench.cli.output import names_of, say, show, whole_numbers, write_text
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
     from camp_bench.tables import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
 
@@ -95,7 +95,7 @@ def compare(
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     for item in bad:
-        typer.echo(f"skipped: {' '.join(item.reason.split())}", err=True)
+        say(f"skipped: {' '.join(item.reason.split())}", err=True)
     if chosen == "table":
         show(lambda console: draw_comparisons(console, tables, explained=explain), output)
     else:

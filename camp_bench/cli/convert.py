@@ -19,6 +19,7 @@ def convert(
 
     Nothing that the files hold is run. The folder is that of a finished run: `camp-bench evaluate DIR --data ...`.
     """
+    from camp_bench.cli.output import say
     from camp_bench.cli.results import command_line
     from camp_bench.conversion import CheckpointSource, convert_checkpoint
 
@@ -26,4 +27,4 @@ def convert(
     words = [f"{record.training.parameters:,} weights", f"{record.vocabulary.size:,} words"]
     if record.training.best_epochs:
         words.append(f"saved at epoch {record.training.best_epochs[0]}")
-    typer.echo(f"{output}: {record.config.model}, {', '.join(words)}")
+    say(f"{output}: {record.config.model}, {', '.join(words)}")

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from camp_bench.foreign_text import PlainColumn, PlainConsole
 
 __all__ = ["counted"]
 
@@ -21,15 +22,15 @@ def counted(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
 
     unit: of what is counted, to show how many a second; what was done before the first call doesn't count for that.
     """
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     if not console.is_terminal:
         yield _Lines(console, unit)
         return
     columns = (
-        TextColumn("{task.description}"),
+        PlainColumn("{task.description}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        PlainColumn("{task.fields[rate]}"),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, expand=True, transient=True) as progress:
@@ -57,7 +58,7 @@ class _Rate:
 class _Lines:
     """A line where something begins, where it ends, and half a minute."""
 
-    def __init__(self, console: Console, unit: str) -> None:
+    def __init__(self, console: PlainConsole, unit: str) -> None:
         self._console, self._rate, self._last, self._ended = console, _Rate(unit), 0.0, False
 
     def __call__(self, label: str, done: int, total: int) -> None:
@@ -69,7 +70,7 @@ class _Lines:
         self._last, self._ended = now, ends
         rate = "" if began else self._rate.text(done)
         with suppress(OSError):  # a full disk or a reader that went away must not end the work
-            self._console.print(f"{label}: {done:,} of {total:,}{rate and f', {rate}'}", markup=False, soft_wrap=True)
+            self._console.print(f"{label}: {done:,} of {total:,}{rate and f', {rate}'}", soft_wrap=True)
 
 
 class _Bar:

@@ -85,13 +85,16 @@ def parse_names(text: str | None) -> list[str] | None:
 
 def print_shapes(dest: Path, shapes: dict[str, tuple[int, int, int]]) -> None:
     """Print what a new dataset folder holds."""
+    from camp_bench.cli.output import say
+
     for split, (n_images, regions, size) in shapes.items():
-        typer.echo(f"{split}: {n_images:,} image{'s' * (n_images > 1)}, {regions} regions of {size:,} numbers each")
-    typer.echo(f"{dest} is ready; check it with: camp-bench data verify {dest}")
+        say(f"{split}: {n_images:,} image{'s' * (n_images > 1)}, {regions} regions of {size:,} numbers each")
+    say(f"{dest} is ready; check it with: camp-bench data verify {dest}")
 
 
 def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
     """Do the work; where it stops before its end, say what is kept for the next attempt."""
+    from camp_bench.cli.output import say
     from camp_bench.data.staging import partial_folder
 
     try:
@@ -100,7 +103,7 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
         raise typer.Exit(130) from None
     finally:
         if (partial := partial_folder(dest)).exists():
-            typer.echo(f"what is done is kept in {partial}; the same command goes on from there", err=True)
+            say(f"what is done is kept in {partial}; the same command goes on from there", err=True)
 
 
 @data.command()
@@ -113,17 +116,16 @@ def verify(
     or by content. Exit code 2 where there are errors; warnings alone give 0.
     """
     from camp_bench.cli.counting import counted
+    from camp_bench.cli.output import say
     from camp_bench.data.verification import verify_folder
 
     with counted() as progress:
         problems = list(verify_folder(folder, progress))
     for problem in problems:
-        typer.echo(str(problem))
+        say(str(problem))
     errors = sum(problem.severity == "error" for problem in problems)
     warnings = len(problems) - errors
-    typer.echo(
-        f"{folder}: {errors or 'no'} error{'s' * (errors != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}"
-    )
+    say(f"{folder}: {errors or 'no'} error{'s' * (errors != 1)}, {warnings or 'no'} warning{'s' * (warnings != 1)}")
     if errors:
         raise typer.Exit(2)
 

@@ -56,6 +56,7 @@ def evaluate(
     from camp_bench.runtime import prepare_process
 
     prepare_process()
+    from camp_bench.cli.output import say
     from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import (
         command_line,
@@ -87,10 +88,10 @@ def evaluate(
         finished = evaluate_run(run, asked, results or home.resolve().parent, reporter, command=command_line())
     print_results([finished], split)
     if (facts := finished[1].evaluation(split).relevance) is not None:
-        typer.echo(describe_relevance(facts))
+        say(*describe_relevance(facts).split("\n"))
     if (exact := finished[1].evaluation(split).fp32_metrics) is not None:
-        typer.echo(describe_precision(finished[1].evaluation(split), exact))
+        say(*describe_precision(finished[1].evaluation(split), exact).split("\n"))
     if (cascade := finished[1].evaluation(split).cascade) is not None:
-        typer.echo(describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]))
+        say(*describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]).split("\n"))
     for name, share in finished[1].vocabulary.unknown_share.items():
-        typer.echo(f"{share:.1%} of the words of {name} are unknown to the run's vocabulary")
+        say(f"{share:.1%} of the words of {name} are unknown to the run's vocabulary")

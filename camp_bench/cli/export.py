@@ -19,8 +19,9 @@ def export(
     split: Annotated[str, typer.Option(metavar="NAME", help="Whose evaluation.")] = "test",
 ) -> None:
     """Write a run's top 100 of every query, and which are relevant, for TREC tools, ranx or a spreadsheet."""
+    from camp_bench.cli.output import say
     from camp_bench.exporting import export_run
 
     home = run if run.is_dir() else run.parent
     for file in export_run(run, form, output or Path("exports") / f"{home.resolve().name}-{form}", split=split):
-        typer.echo(f"wrote {file}")
+        say(f"wrote {file}")

@@ -43,6 +43,7 @@ def features(
     """
     from camp_bench.cli.counting import counted
     from camp_bench.cli.data import kept_for_resuming, parse_names, print_shapes
+    from camp_bench.cli.output import say
     from camp_bench.data.importing import read_captions_by_split
     from camp_bench.data.pictures import extract_folder
 
@@ -64,5 +65,5 @@ def features(
             ),
         )
     for name, reason in extracted.bad:
-        typer.echo(f"left out: {name} ({reason})", err=True)
+        say(f"left out: {name} ({reason})", err=True)
     print_shapes(dest, extracted.shapes)

@@ -54,6 +54,7 @@ def _test(name: str) -> None:
     from camp_bench.runtime import prepare_process
 
     prepare_process()
+    from camp_bench.cli.output import say
     from camp_bench.conformance import check_model
     from camp_bench.models.plugins import is_plugin, load_plugin
     from camp_bench.models.registry import find_variant
@@ -63,8 +64,8 @@ def _test(name: str) -> None:
     failed = 0
     for check in check_model(find_variant(name)):
         failed += not check.passed
-        typer.echo(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}{f': {check.found}' if check.found else ''}")
+        say(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}{f': {check.found}' if check.found else ''}")
     if failed:
-        typer.echo(f"{name}: {failed} check(s) failed", err=True)
+        say(f"{name}: {failed} check(s) failed", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{name} keeps to the protocol")
+    say(f"{name} keeps to the protocol")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import typer
 from rich.console import Console
 
 from camp_bench.errors import ConfigError
+from camp_bench.foreign_text import PlainConsole, visible
 
-__all__ = ["FILE_WIDTH", "NARROWEST", "names_of", "show", "whole_numbers", "write_text"]
+__all__ = ["FILE_WIDTH", "NARROWEST", "names_of", "say", "show", "whole_numbers", "write_text"]
 
 NARROWEST = 80
 """In less than that a table would be dots."""
@@ -41,21 +43,30 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
 def show(draw: Callable[[Console], None], output: Path | None) -> None:
     """Let `draw` print on the terminal, or as plain text into a file."""
     if output is None:
-        console = Console(highlight=False)
+        console = PlainConsole()
         console.width = max(console.width, NARROWEST)
         draw(console)
         return
     buffer = io.StringIO()
-    draw(Console(file=buffer, highlight=False, width=FILE_WIDTH))
+    draw(PlainConsole(file=buffer, width=FILE_WIDTH))
     write_text("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()), output)
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines that may hold names, paths or what others wrote. err: to standard error."""
+    for line in lines:
+        typer.echo(visible(line), err=err)
+
+
 def write_text(text: str, output: Path | None) -> None:
-    """Print a text, or put it into a file, whole or not at all; OutputError where that is not possible."""
+    """Print a text, or put it into a file, whole or not at all; OutputError where that is not possible.
+
+    A file or another program gets every letter of it, a terminal nothing that it would act on.
+    """
     if output is None:
-        typer.echo(text, nl=False)
+        typer.echo(visible(text, keep="\n\t") if sys.stdout.isatty() else text, nl=False)
         return
     from camp_bench.throughput_records import write_output
 
     write_output(output, text.encode("utf-8", "backslashreplace"))
-    typer.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from camp_bench.config import Settings, stage_settings
+from camp_bench.foreign_text import PlainColumn, PlainConsole
 from camp_bench.planning import RunPlan
 from camp_bench.recording import Reporter
 from camp_bench.records import EpochLog, RunRecord
@@ -71,15 +71,15 @@ class Pace:
 @contextmanager
 def make_reporter() -> Iterator[Reporter]:
     """Yield the reporter that suits standard error; its display ends with the block."""
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     if not console.is_terminal:
         yield _Lines(console)
         return
     columns = (
-        TextColumn("{task.description}"),
+        PlainColumn("{task.description}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[facts]}"),
+        PlainColumn("{task.fields[facts]}"),
     )
     with Progress(*columns, console=console, expand=True, transient=True) as progress:
         yield _Bars(console, progress)
@@ -88,7 +88,7 @@ def make_reporter() -> Iterator[Reporter]:
 class _Lines:
     """One line a stage, an epoch, and half a minute."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
         self._name, self._last = "", time.perf_counter()
         self._pace: Pace | None = None
@@ -127,13 +127,13 @@ class _Lines:
     def _say(self, text: str) -> None:
         self._last = time.perf_counter()
         with suppress(OSError):  # a full disk or a reader that went away must not end a training
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
 
 
 class _Bars:
     """A bar for the steps of a run and one for scoring; what is done stays above them as lines."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
+    def __init__(self, console: PlainConsole, progress: Progress) -> None:
         self._console, self._progress = console, progress
         self._name = ""
         self._pace: Pace | None = None
@@ -161,13 +161,13 @@ class _Bars:
     def on_epoch(self, log: EpochLog, epochs: int) -> None:
         assert self._pace is not None  # on_run comes first
         self._pace.epoch(log)
-        self._console.print(f"{self._name}: {_summary(log, epochs)}", markup=False)
+        self._console.print(f"{self._name}: {_summary(log, epochs)}")
         for warning in _warnings(log):
-            self._console.print(f"{self._name}: {warning}", markup=False, style="yellow")
+            self._console.print(f"{self._name}: {warning}", style="yellow")
 
     def on_record(self, folder: Path, record: RunRecord) -> None:
         self._progress.update(self._steps, visible=False)
-        self._console.print(_outcome(self._name, folder, record), markup=False, soft_wrap=True)
+        self._console.print(_outcome(self._name, folder, record), soft_wrap=True)
 
 
 def _name(plan: RunPlan) -> str:

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
 from camp_bench.cli.output import NARROWEST
 from camp_bench.comparison import group_results, run_seconds
+from camp_bench.foreign_text import PlainConsole
 from camp_bench.records import CascadeFacts, EvaluationRecord, RelevanceFacts, RunRecord
 from camp_bench.tables import format_duration, results_table, results_title
 
@@ -25,16 +24,16 @@ def command_line() -> list[str]:
 
 def print_results(finished: Sequence[tuple[Path, RunRecord]], split: str) -> None:
     """Print the results of the split, and a line for each record's folder."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     console.width = max(console.width, NARROWEST)
     for group in group_results([record for _, record in finished], split):
-        console.print(results_title(group), markup=False, soft_wrap=True)
+        console.print(results_title(group), soft_wrap=True)
         console.print(results_table(group))
         for note in group.notes:
-            console.print(f"note: {note}", markup=False, soft_wrap=True)
+            console.print(f"note: {note}", soft_wrap=True)
     for folder, record in finished:
         rsum, seconds = record.evaluation(split).metrics["rsum"], format_duration(run_seconds(record))
-        console.print(f"{_from_here(folder)}/record.json  rsum {rsum:.1f}, {seconds}", markup=False, soft_wrap=True)
+        console.print(f"{_from_here(folder)}/record.json  rsum {rsum:.1f}, {seconds}", soft_wrap=True)
 
 
 def _from_here(folder: Path) -> Path:

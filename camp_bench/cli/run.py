@@ -131,10 +131,11 @@ def run(
     if models is not None or allow_plugins:
         _import_plugins(asked)
     if dry_run:
+        from camp_bench.cli.output import write_text
         from camp_bench.config import dump_experiment
         from camp_bench.planning import resolved_experiment
 
-        typer.echo(dump_experiment(resolved_experiment(asked)), nl=False)
+        write_text(dump_experiment(resolved_experiment(asked)), None)
         return
     _execute(asked, _sources(checkpoint or [], vocab or []), trains=trains, own_data=not trains and data is None)
 

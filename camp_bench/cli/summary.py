@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from camp_bench.data.summary import SplitSummary, Summary, VocabularySummary
+from camp_bench.foreign_text import PlainConsole
 
 __all__ = ["print_summary"]
 
@@ -21,7 +21,7 @@ BINS = 12
 
 def print_summary(summary: Summary) -> None:
     """Print the splits, how long captions are, and the vocabulary."""
-    console = Console(highlight=False)
+    console = PlainConsole()
     console.width = max(console.width, NARROWEST)
     console.print(_split_table(summary.splits))
     bar = "█" if (console.encoding or "").lower().startswith("utf") else "#"
@@ -59,13 +59,13 @@ def _split_table(splits: Sequence[SplitSummary]) -> Table:
     return table
 
 
-def _print_vocabulary(console: Console, vocabulary: VocabularySummary, bar: str) -> None:
+def _print_vocabulary(console: PlainConsole, vocabulary: VocabularySummary, bar: str) -> None:
     console.print(
         f"vocabulary of {'+'.join(vocabulary.splits)}: {vocabulary.tokens:,} tokens, "
         f"{vocabulary.words:,} different words, {vocabulary.known:,} of them 4 times or more",
         soft_wrap=True,
     )
-    console.print(f"the most frequent: {' '.join(vocabulary.most_frequent)}", markup=False, soft_wrap=True)
+    console.print(f"the most frequent: {' '.join(vocabulary.most_frequent)}", soft_wrap=True)
     console.print("words by how often they occur")
     rows = []
     for exponent, count in enumerate(vocabulary.counts):
@@ -84,9 +84,9 @@ def _binned(counts: Sequence[int]) -> list[tuple[str, int]]:
     return bins
 
 
-def _print_histogram(console: Console, rows: Sequence[tuple[str, int]], bar: str) -> None:
+def _print_histogram(console: PlainConsole, rows: Sequence[tuple[str, int]], bar: str) -> None:
     most, label_width = max(count for _, count in rows), max(len(label) for label, _ in rows)
     number_width = len(f"{most:,}")
     for label, count in rows:
         length = -(-count * BAR_WIDTH // most)  # rounded up, so that few are seen
-        console.print(f"  {label:>{label_width}}  {count:>{number_width},}  {bar * length}", markup=False)
+        console.print(f"  {label:>{label_width}}  {count:>{number_width},}  {bar * length}")

@@ -94,26 +94,25 @@ def _workload(given: dict[str, Any]) -> Workload:
 @contextmanager
 def _status() -> Iterator[Callable[[str], None]]:
     """Show in a terminal what is being done; elsewhere say nothing."""
-    from rich.console import Console
-    from rich.markup import escape
+    from camp_bench.foreign_text import PlainConsole, plain
 
-    console = Console(stderr=True, highlight=False)
+    console = PlainConsole(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
         return
     with console.status("starting", refresh_per_second=2) as status:  # a busier one would cost the samples time
-        yield lambda text: status.update(escape(text))
+        yield lambda text: status.update(plain(text))
 
 
 def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
     """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
     from camp_bench import throughput_tables
-    from camp_bench.cli.output import show, write_text
+    from camp_bench.cli.output import say, show, write_text
     from camp_bench.throughput_records import encode_throughput
 
     if output_format == "json":
         for warning in throughput_tables.spread_warnings(report):
-            typer.echo(warning, err=True)
+            say(warning, err=True)
         write_text(encode_throughput(report).decode(), output)
     elif output_format == "markdown":
         write_text(throughput_tables.throughput_markdown(report), output)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from camp_bench.comparison.analysis import compare, compare_groups
 from camp_bench.comparison.groups import ModelRow, ResultGroup, group_results, run_seconds
-from camp_bench.comparison.loading import BadRecord, FinishedRun, collect_runs, load_runs
+from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.published import PublishedRow, read_published
 from camp_bench.comparison.queries import QueryDifference, QueryDifferences, query_differences
@@ -28,7 +28,6 @@ __all__ = [
     "QueryDifferences",
     "ResultGroup",
     "ScoredRow",
-    "collect_runs",
     "compare",
     "compare_groups",
     "group_results",

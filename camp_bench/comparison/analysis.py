@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from camp_bench.comparison.grouping import RowRuns, choose_rows, find_row, group_runs, letter_of, rows_of
-from camp_bench.comparison.loading import BadRecord, collect_runs, load_runs
+from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.pairing import beaten_by, compare_pairs
 from camp_bench.comparison.published import published_for
@@ -49,7 +49,7 @@ def compare_groups(
 ) -> tuple[list[Comparison], list[BadRecord]]:
     """Return a Comparison for each task and protocol, and the records that could not be used; raises as `compare`."""
     chosen = (options or CompareOptions()).checked()
-    runs, bad = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
+    runs, bad = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     if not runs:
         raise RecordError(f"{', '.join(map(str, paths))}: no record that can be used")
     groups = [rows_of(group) for group in group_runs(runs)]
@@ -60,7 +60,7 @@ def compare_groups(
     return [_compare(rows, notes, chosen) for rows, notes in kept if rows], bad
 
 
-def _compare(groups: Sequence[RowRuns], notes: Sequence[str], options: CompareOptions) -> Comparison:
+def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], options: CompareOptions) -> Comparison:
     scopes = [_scope(group, options.scope) for group in groups]
     # A generator for each purpose: how many pairs there are changes no interval, and the other way round.
     draws = bootstrap(
@@ -104,7 +104,7 @@ def _compare(groups: Sequence[RowRuns], notes: Sequence[str], options: CompareOp
     return dataclasses.replace(table, published=beside)
 
 
-def _scope(group: RowRuns, wanted: str) -> Scope:
+def _scope(group: RowRuns[FinishedRun], wanted: str) -> Scope:
     if wanted == "method" and len(group.runs) < FEW_SEEDS:
         raise ConfigError(
             f"--scope method: needs {FEW_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "

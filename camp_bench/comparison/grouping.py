@@ -5,41 +5,55 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from camp_bench.comparison.differences import all_but_seed, how_scored, what_scored
-from camp_bench.comparison.loading import FinishedRun
 from camp_bench.errors import ConfigError, nearest
+from camp_bench.records import EvaluationRecord, RunRecord
 
-__all__ = ["RowRuns", "choose_rows", "find_row", "group_runs", "letter_of", "rows_of"]
+__all__ = ["Evaluated", "RowRuns", "choose_rows", "find_row", "group_runs", "letter_of", "rows_of"]
+
+
+@runtime_checkable
+class Evaluated(Protocol):
+    """One evaluation of one run, with its results by image or without."""
+
+    @property
+    def record(self) -> RunRecord: ...
+
+    @property
+    def evaluation(self) -> EvaluationRecord: ...
+
+
+_Run = TypeVar("_Run", bound=Evaluated)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RowRuns:
+class RowRuns(Generic[_Run]):
     """The runs of one row, by seed; label: the model's name, with what tells it from its namesakes."""
 
     label: str
-    runs: tuple[FinishedRun, ...]
+    runs: tuple[_Run, ...]
 
 
-def group_runs(runs: Sequence[FinishedRun]) -> list[list[FinishedRun]]:
+def group_runs(runs: Sequence[_Run]) -> list[list[_Run]]:
     """Return the runs of each task and protocol, in the order in which these first appear."""
-    groups: dict[tuple[str, str], list[FinishedRun]] = {}
+    groups: dict[tuple[str, str], list[_Run]] = {}
     for run in runs:
         groups.setdefault((run.evaluation.task_fingerprint, run.evaluation.protocol), []).append(run)
     return list(groups.values())
 
 
-def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
+def rows_of(runs: Sequence[_Run]) -> tuple[list[RowRuns[_Run]], list[str]]:
     """Return the rows of one group, and a note for each run that was left out.
 
     Weights that were evaluated twice on the same images, in a run and again by `camp-bench evaluate`, count once. Other
     weights of the same seed, an external system's other files say, are no other seed: they make a row of their own.
     """
     notes = []
-    by_row: dict[tuple[bytes, str], list[list[FinishedRun]]] = {}
+    by_row: dict[tuple[bytes, str], list[list[_Run]]] = {}
     for run in runs:
         rows = by_row.setdefault((all_but_seed(run.record), how_scored(run.record, run.evaluation)), [])
         same = [(row, other) for row in rows for other in row if other.record.config.seed == run.record.config.seed]
@@ -59,7 +73,9 @@ def rows_of(runs: Sequence[FinishedRun]) -> tuple[list[RowRuns], list[str]]:
     return [RowRuns(label, group) for label, group in zip(labels, ordered, strict=True)], notes
 
 
-def choose_rows(groups: Sequence[RowRuns], names: Sequence[str] | None, option: str = "--models") -> list[RowRuns]:
+def choose_rows(
+    groups: Sequence[RowRuns[_Run]], names: Sequence[str] | None, option: str = "--models"
+) -> list[RowRuns[_Run]]:
     """Return the rows of the given names, all for None: labels, models, or families such as `scan`.
 
     Raises ConfigError for a name that is none's.
@@ -100,7 +116,7 @@ def letter_of(number: int) -> str:
     return letter if number < 26 else f"{letter}{number // 26}"
 
 
-def _labels(firsts: Sequence[FinishedRun]) -> list[str]:
+def _labels(firsts: Sequence[Evaluated]) -> list[str]:
     """Return a label for each row: the model, followed where needed by one or two settings that differ, or a number."""
     names = [run.record.config.model for run in firsts]
     labels = list(names)
@@ -114,7 +130,7 @@ def _labels(firsts: Sequence[FinishedRun]) -> list[str]:
     return labels
 
 
-def _facts(run: FinishedRun) -> dict[str, Any]:
+def _facts(run: Evaluated) -> dict[str, Any]:
     config: dict[str, Any] = msgspec.to_builtins(run.record.config)
     facts = {key: value for key, value in config.items() if key not in ("settings", "options", "seed", "data")}
     facts |= {**config["settings"], **config["options"]}

@@ -6,8 +6,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from camp_bench.comparison.differences import all_but_seed, differences, how_scored, what_scored
-from camp_bench.records import RunRecord
+from camp_bench.comparison.differences import differences
+from camp_bench.comparison.grouping import RowRuns, group_runs, rows_of
+from camp_bench.records import EvaluationRecord, RunRecord
 
 __all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
 
@@ -16,11 +17,11 @@ __all__ = ["ModelRow", "ResultGroup", "group_results", "run_seconds"]
 class ModelRow:
     """One model under one or more seeds, all else being equal.
 
-    metrics: mean over the seeds, by name, recalls in percent. rsum_sd: sample standard deviation between seeds, None
-    for one seed.
+    label: the model's name, with what tells it from its namesakes. metrics: mean over the seeds, by name, recalls in
+    percent. rsum_sd: sample standard deviation between seeds, None for one seed.
     """
 
-    model: str
+    label: str
     seeds: tuple[int, ...]
     metrics: dict[str, float]
     rsum_sd: float | None
@@ -48,37 +49,36 @@ def group_results(records: Sequence[RunRecord], split: str = "test") -> tuple[Re
 
     Raises RecordError where a record has no evaluation of the split.
     """
-    groups: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        evaluation = record.evaluation(split)
-        groups.setdefault((evaluation.task_fingerprint, evaluation.protocol), []).append(record)
-    return tuple(_group(members, split) for members in groups.values())
+    return tuple(_group(members) for members in group_runs([_Scored(item, item.evaluation(split)) for item in records]))
 
 
-def _group(records: Sequence[RunRecord], split: str) -> ResultGroup:
-    first = records[0].evaluation(split)
-    by_row: dict[tuple[bytes, str], dict[tuple[int, tuple[str, ...]], RunRecord]] = {}
-    for record in records:  # weights that were evaluated twice count once
-        members = by_row.setdefault((all_but_seed(record), how_scored(record, record.evaluation(split))), {})
-        members.setdefault((record.config.seed, what_scored(record)), record)
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    record: RunRecord
+    evaluation: EvaluationRecord
+
+
+def _group(members: Sequence[_Scored]) -> ResultGroup:
+    record, first = members[0].record, members[0].evaluation
+    rows, notes = rows_of(members)
     return ResultGroup(
-        dataset=records[0].dataset.name,
-        split=split,
+        dataset=record.dataset.name,
+        split=first.split,
         protocol=first.protocol,
         images=first.images,
         captions=first.captions,
         chance_rsum=first.chance_rsum,
-        rows=tuple(_row(list(members.values()), split) for members in by_row.values()),
-        notes=differences(records, split),
+        rows=tuple(map(_row, rows)),
+        notes=(*notes, *differences([item.record for item in members], first.split)),
     )
 
 
-def _row(records: Sequence[RunRecord], split: str) -> ModelRow:
-    metrics = [record.evaluation(split).metrics for record in records]
+def _row(row: RowRuns[_Scored]) -> ModelRow:
+    metrics = [run.evaluation.metrics for run in row.runs]
     sums = [values["rsum"] for values in metrics]
     return ModelRow(
-        model=records[0].config.model,
-        seeds=tuple(record.config.seed for record in records),
+        label=row.label,
+        seeds=tuple(run.record.config.seed for run in row.runs),
         metrics={name: statistics.fmean(values[name] for values in metrics) for name in metrics[0]},
         rsum_sd=statistics.stdev(sums) if len(sums) > 1 else None,
     )

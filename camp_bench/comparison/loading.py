@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import numpy as np
 from camp_bench.errors import DataError, RecordError, nearest
 from camp_bench.metrics import RECALL_AT
 from camp_bench.protocols import find_protocol, fold_images
-from camp_bench.records import RECORD_NAME, EvaluationRecord, RunRecord, read_arrays, read_record
+from camp_bench.records import EvaluationRecord, RunRecord, find_records, read_arrays, read_record
 from camp_bench.stats import PerImage, fold_mean, metric_names, per_image, shares
 
-__all__ = ["BadRecord", "FinishedRun", "collect_runs", "load_runs"]
+__all__ = ["BadRecord", "FinishedRun", "load_runs"]
 
 ARRAYS = ("i2t_b", "i2t_n", "i2t_p", "t2i_b", "t2i_n", "t2i_p", "image_of")
 AGREES = 1e-6
@@ -34,53 +33,24 @@ class FinishedRun:
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """A path that can't be read as a record, and why."""
+    """A path that can't be read as a record or looked into for some, and why."""
 
     path: Path
     reason: str
 
 
-def collect_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """Return the record files under the given folders, or the files themselves, in order, each once.
-
-    Hidden folders (runs that aren't finished) are passed over. Raises RecordError where a path doesn't exist or a
-    folder holds no record.
-    """
-    found: dict[Path, Path] = {}
-    for given in map(Path, paths):
-        if given.is_dir():
-            files = _record_files(given)
-            if not files:
-                raise RecordError(f"{given}: no {RECORD_NAME} in there; expected a run's folder or a folder of runs")
-        elif given.exists():
-            files = [given]
-        else:
-            raise RecordError(f"{given}: no such file or folder; expected a run's folder or a folder of runs")
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
-
-
-def _record_files(folder: Path) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if RECORD_NAME in names:
-            files.append(Path(place) / RECORD_NAME)
-    return sorted(files)
-
-
 def load_runs(
-    files: Iterable[Path], *, ks: Sequence[int] = RECALL_AT, split: str | None = None, skip_bad: bool = False
+    places: Sequence[str | Path], *, ks: Sequence[int] = RECALL_AT, split: str | None = None, skip_bad: bool = False
 ) -> tuple[list[FinishedRun], list[BadRecord]]:
     """Read records and their per-query results: one run for each evaluation that has any.
 
-    split: only evaluations of it. Raises RecordError for the first that can't be used, naming how many more there are;
-    with skip_bad they are returned in place of that.
+    places: as for `find_records`, which raises for one without runs. split: only evaluations of it. Raises RecordError
+    for the first path that can't be used, naming how many more there are; with skip_bad they are returned in place of
+    that.
     """
     runs: list[FinishedRun] = []
     bad: list[BadRecord] = []
-    for file in files:
+    for file in find_records(places, on_unread=lambda path, error: bad.append(BadRecord(path, str(error)))):
         try:
             runs.extend(_read(file, ks, split))
         except RecordError as error:

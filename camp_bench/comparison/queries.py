@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.comparison.grouping import RowRuns, choose_rows, group_runs, rows_of
-from camp_bench.comparison.loading import FinishedRun, collect_runs, load_runs
+from camp_bench.comparison.loading import FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
@@ -63,7 +63,7 @@ def query_differences(
     if count < 1:
         raise ConfigError(f"--queries: got {count}, expected 1 or more")
     chosen = (options or CompareOptions()).checked()
-    runs, _ = load_runs(collect_runs(paths), ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
+    runs, _ = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     rows = choose_rows([row for group in group_runs(runs) for row in rows_of(group)[0]], chosen.models)
     shown = [row.runs[0].evaluation for row in rows]
     tasks = {(one.task_fingerprint, one.protocol, one.transductive) for one in shown}
@@ -75,7 +75,7 @@ def query_differences(
     return _differences(rows[0], rows[1], count)
 
 
-def _differences(first: RowRuns, second: RowRuns, count: int) -> QueryDifferences:
+def _differences(first: RowRuns[FinishedRun], second: RowRuns[FinishedRun], count: int) -> QueryDifferences:
     ranks = [(_mean_ranks(row.runs, "i2t_ranks"), _mean_ranks(row.runs, "t2i_ranks")) for row in (first, second)]
     a, b = (np.concatenate(both) for both in ranks)
     order = np.argsort(-np.abs(np.log(a) - np.log(b)), kind="stable")[:count]

@@ -61,7 +61,9 @@ class Side:
         return statistics.fmean(self.values[metric])
 
 
-def sides_of(groups: Sequence[RowRuns], scopes: Sequence[Scope], draws: Mapping[str, Floats]) -> list[Side]:
+def sides_of(
+    groups: Sequence[RowRuns[FinishedRun]], scopes: Sequence[Scope], draws: Mapping[str, Floats]
+) -> list[Side]:
     """Return a side for each row. draws: of `bootstrap`, (runs, resamples), the runs of all rows in order."""
     sides = []
     start = 0

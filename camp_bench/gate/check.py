@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from camp_bench.baseline import Window, find_runs, read_baseline, window_of
+from camp_bench.baseline import Window, read_baseline, window_of
 from camp_bench.errors import RecordError
 from camp_bench.gate.limits import Limits
 from camp_bench.gate.recall import judge_floors, judge_recall, recall_notes
 from camp_bench.gate.speed import judge_speed
 from camp_bench.gate.verdicts import GateReport, Row
+from camp_bench.records import find_records
 from camp_bench.throughput_records import ThroughputReport
 
 __all__ = ["check_runs", "recall_baseline", "speed_baseline"]
@@ -39,15 +40,15 @@ def check_runs(
     if runs or speed is None:
         held = recall_baseline(baseline)
         title = f"{title}: {held.model} on {held.dataset}, {held.split} split, protocol {held.protocol}"
-        folders = find_runs(runs)
-        now = window_of(folders, held.split, model=held.model, protocol=held.protocol)
+        files = find_records(runs)
+        now = window_of(files, held.split, model=held.model, protocol=held.protocol)
         found, spread = judge_recall(held, now, limits, same_checkpoint=same_checkpoint)
         rows += [*found, *judge_floors(now, limits)]
         holm = f", Holm over {len(found)} metrics" if len(found) > 1 else ""
         against = f"{_runs(len(now.runs))} against {len(held.runs)} of the baseline"
         facts.append(f"{against}, false alarms at most {limits.alpha:.2g}{holm}")
         facts.append(f"spread between seeds: {spread}")
-        if others := len(folders) - len(now.runs):
+        if others := len(files) - len(now.runs):
             notes.append(f"{_runs(others)} of other models, splits or protocols left out")
         notes += recall_notes(held, now, same_checkpoint=same_checkpoint)
     if speed is not None:

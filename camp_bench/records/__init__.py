@@ -23,10 +23,10 @@ from camp_bench.records.facts import (
     StartedFrom,
     VocabularyFacts,
 )
+from camp_bench.records.finding import find_records, list_records
 from camp_bench.records.folders import new_folder, new_run_folder, require_writable
 from camp_bench.records.reading import (
     file_sha256,
-    list_records,
     read_arrays,
     read_file,
     read_record,
@@ -65,6 +65,7 @@ __all__ = [
     "VocabularyFacts",
     "create_scores",
     "file_sha256",
+    "find_records",
     "list_records",
     "new_folder",
     "new_run_folder",

@@ -17,7 +17,6 @@ from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, RunRecord
 
 __all__ = [
     "file_sha256",
-    "list_records",
     "read_arrays",
     "read_file",
     "read_record",
@@ -32,13 +31,6 @@ class _Versioned(msgspec.Struct):
     """Of a file, its version alone."""
 
     schema_version: Any = None
-
-
-def list_records(results: str | Path) -> list[Path]:
-    """Return the folders under `results` that hold a record, sorted by name."""
-    return sorted(
-        path.parent for path in Path(results).glob(f"*/{RECORD_NAME}") if not path.parent.name.startswith(".")
-    )
 
 
 def read_record(folder: str | Path) -> RunRecord:

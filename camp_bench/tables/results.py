@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from camp_bench.comparison import ResultGroup
+from camp_bench.foreign_text import plain
 
 __all__ = ["format_duration", "results_table", "results_title"]
 
@@ -40,8 +42,9 @@ def results_table(group: ResultGroup) -> Table:
         cells = [_cell(row.metrics[metric], metric, best[metric]) for metric in METRICS]
         cells.append(_cell(row.metrics["rsum"], "rsum", best["rsum"]))
         if several:
-            cells.append("" if row.rsum_sd is None else f"{row.rsum_sd:.1f}")
-        table.add_row(row.model, f"{len(row.seeds)}" if several else f"{row.seeds[0]}", *cells)
+            cells.append(Text("" if row.rsum_sd is None else f"{row.rsum_sd:.1f}"))
+        seeds = f"{len(row.seeds)}" if several else f"{row.seeds[0]}"
+        table.add_row(plain(row.label), seeds, *cells)
     return table
 
 
@@ -60,6 +63,6 @@ def _best(group: ResultGroup, metric: str) -> float | None:
     return min(values) if metric.endswith(LOWER_IS_BETTER) else max(values)
 
 
-def _cell(value: float, metric: str, best: float | None) -> str:
+def _cell(value: float, metric: str, best: float | None) -> Text:
     text = f"{value:.0f}" if metric.endswith(LOWER_IS_BETTER) and value == round(value) else f"{value:.1f}"
-    return f"[bold]{text}[/bold]" if best is not None and round(value, 1) == best else text
+    return Text(text, style="bold" if best is not None and round(value, 1) == best else "")

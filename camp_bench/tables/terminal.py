@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from camp_bench.comparison import Comparison
+from camp_bench.foreign_text import plain, visible
 from camp_bench.tables.layout import comparison_sheets, title_of
 from camp_bench.tables.prose import explain
 from camp_bench.tables.sheets import Cell, Column, Sheet
@@ -29,26 +30,26 @@ def draw_comparisons(console: Console, tables: Sequence[Comparison], *, explaine
     for count, table in enumerate(tables):
         if count:
             console.print()
-        console.print(title_of(table), markup=False, style="bold", soft_wrap=True)
+        console.print(plain(title_of(table), "bold"), soft_wrap=True)
         for sheet in comparison_sheets(table):
             draw_sheet(console, sheet)
         for note in table.notes:
-            console.print(Text(shown(f"note: {note}")))
+            console.print(plain(f"note: {note}"))
         if explained:
             console.print()
-            console.print(Text(shown(explain(table))))
+            console.print(plain(explain(table)))
 
 
 def draw_sheet(console: Console, sheet: Sheet) -> None:
     """Print one sheet under its title, what its marks mean below."""
     console.print()
-    console.print(Text(shown(sheet.title), style="bold"))
+    console.print(plain(sheet.title, "bold"))
     for table in terminal_tables(sheet, console.width):
         console.print()
         console.print(table)
     console.print()
     for text in sheet.legend:
-        console.print(Text(shown(text), style="dim"))
+        console.print(plain(text, "dim"))
 
 
 def terminal_tables(sheet: Sheet, width: int) -> Iterator[Table]:
@@ -106,7 +107,7 @@ def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
     for place in places:
         column = sheet.columns[place]
         table.add_column(
-            Text(column.header),
+            plain(column.header),
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=not _folds(column),
@@ -117,7 +118,7 @@ def _table(sheet: Sheet, places: Sequence[int], gap: int) -> Table:
 
 
 def _text(cell: Cell) -> Text:
-    text = Text(shown(cell.text), style="bold" if cell.bold else "")
+    text = plain(cell.text, "bold" if cell.bold else "")
     text.append(raised(cell.marks), style="not bold")
     if cell.interval:
         text.append(f" {cell.interval}", style="not bold dim")
@@ -125,9 +126,4 @@ def _text(cell: Cell) -> Text:
 
 
 def _width(column: Column, cells: Sequence[Cell]) -> int:
-    return max([cell_len(column.header), *(cell_len(_text(cell).plain) for cell in cells)])
-
-
-def shown(text: str) -> str:
-    """Return the text without anything that a terminal would act on."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return max([cell_len(visible(column.header)), *(cell_len(_text(cell).plain) for cell in cells)])
