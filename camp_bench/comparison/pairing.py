@@ -11,7 +11,7 @@ import numpy as np
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.rows import PairRow, PairTest, Scope
 from camp_bench.comparison.sides import Side, image_error
-from camp_bench.stats import (
+from camp_bench.comparison.stats import (
     combined_error,
     holm,
     mcnemar_mid_p,
