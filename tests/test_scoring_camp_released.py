@@ -55,8 +55,9 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     measure = name.removeprefix("camp:").removesuffix(":masked").removesuffix("-sum")
     new, gated = measure.endswith("_new"), measure.startswith("gate_fusion")
     w = {key: value.tolist() for key, value in weights.items()}
+    length = len(caption)  # what stands behind it attends, and nothing attends to it
     if name == "camp:cross_attention_new":
-        caption = caption + [[0.0] * len(image[0])] * (50 - len(caption))
+        caption = caption + [[0.0] * len(image[0])] * (50 - length)
 
     def layer(x: Vector, key: str) -> Vector:  # torch keeps a layer's weight as (out, in)
         out = [dot(row, x) for row in w[f"{key}.weight"]]
@@ -70,12 +71,12 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     sides = {"image": (image, caption, "text"), "text": (caption, image, "image")}
     pooled = {}
     for side, (own, others, other) in sides.items():
-        messages = attend(
-            [layer(x, f"{query}_{side}") for x in own], [layer(x, f"key_{other}") for x in others], others
-        )
+        given = others[:length] if side == "image" else others
+        messages = attend([layer(x, f"{query}_{side}") for x in own], [layer(x, f"key_{other}") for x in given], given)
         if new:
             queries = [layer(x, f"second_query_{side}") for x in messages]
-            messages = attend(queries, [layer(x, f"second_key_{side}") for x in messages], messages)
+            given = messages if side == "image" else messages[:length]
+            messages = attend(queries, [layer(x, f"second_key_{side}") for x in given], given)
         if measure == "gate_fusion_new":
             messages = [unit(x) for x in messages]
         if gated:
@@ -90,10 +91,7 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
             shares = [1 / len(messages)] * len(messages)
         else:
             hidden = [[max(0.0, value) for value in layer(x, f"pool_{side}")] for x in messages]
-            logits = [
-                [value / math.sqrt(len(x)) for value in layer(h, f"heads_{side}")]
-                for x, h in zip(own, hidden, strict=True)
-            ]
+            logits = [layer(h, f"heads_{side}") for h in hidden]
             heads = [softmax([row[head] for row in logits]) for head in range(4)]
             shares = [math.fsum(head[place] for head in heads) / 4 for place in range(len(messages))]
         pooled[side] = mixture(shares, messages)
@@ -102,7 +100,8 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     a, b = pooled["image"], pooled["text"]
     if not gated:
         return dot(a, b) / max(math.sqrt(dot(a, a)) * math.sqrt(dot(b, b)), 1e-8)
-    return layer([max(0.0, value) for value in layer(a + b, "hidden")], "out")[0]
+    both = [x + y for x, y in zip(a, b, strict=True)] if name.endswith("-sum") else a + b
+    return layer([max(0.0, value) for value in layer(both, "hidden")], "out")[0]
 
 
 # --- what the tests score ---------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class CampReleased(PairModel):
                 layers[f"pool_{side}"] = linear(dim, dim)
                 layers[f"heads_{side}"] = linear(dim, HEADS, bias=False)  # a softmax doesn't see a bias
         if form.gated:
-            layers |= {"hidden": linear(2 * dim, dim), "out": linear(dim, 1)}
+            layers |= {"hidden": linear(fused, dim), "out": linear(dim, 1)}
         self._layers = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
