@@ -144,7 +144,8 @@ def _shares(
     logits = queries @ keys.transpose(1, 2) / keys.shape[2] ** 0.5
     if length is not None:
         logits = logits.masked_fill(torch.arange(logits.shape[2], device=logits.device) >= length, -torch.inf)
-    return logits.softmax(2)
+    shares: Tensor = logits.softmax(2)
+    return shares
 
 
 def _passed_on(
@@ -174,4 +175,5 @@ def _share(
     if form.pooling == "mean":
         return vectors.new_full(vectors.shape[:2], 1 / vectors.shape[1])
     hidden = (vectors @ weights[f"pool_{side}"] + weights[f"pool_{side}_bias"]).relu()
-    return (hidden @ weights[f"heads_{side}"]).softmax(1).mean(2)
+    share: Tensor = (hidden @ weights[f"heads_{side}"]).softmax(1).mean(2)
+    return share
