@@ -51,7 +51,7 @@ def tables(words: list[str], **changes: Any) -> dict[str, Any]:
         (tables([*WORDS, ""]), "'' is empty or there twice"),
         (tables([*SPECIAL, "\udcff"]), "a word is not in UTF-8"),
         ([1], "holds a list; expected an object of class Vocabulary"),
-        (Instance("argparse", "Namespace", tables(WORDS)), "holds a argparse.Namespace"),
+        (Instance("argparse", "Namespace", tables(WORDS)), "names argparse.Namespace, which no checkpoint"),
     ],
 )
 def test_what_is_no_vocabulary_is_one_line(content: Any, message: str, tmp_path: Path) -> None:

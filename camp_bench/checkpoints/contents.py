@@ -63,11 +63,8 @@ class StateDict:
         return weight
 
     def _tensor(self, value: Any, name: str) -> Tensor:
-        """Return a weight, whose numbers must all be there: a step of 0 in memory would give any number of them."""
         if not isinstance(value, Tensor):
             raise CheckpointError(f"{self._path}: {name} is a {type(value).__name__}; expected a tensor")
-        if value.layout != torch.strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise CheckpointError(f"{self._path}: {name} is {tuple(value.shape)} numbers in a place of fewer")
         return value.detach()
 
     def refuse_rest(self, model: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import io
+import math
 import struct
 import warnings
 import zipfile
@@ -38,12 +39,32 @@ class Namespace:
     """The options of VSE++ and SCAN, by their names: what stands for an `argparse.Namespace`."""
 
 
+class _Storage:
+    """A run of numbers, or the view of one, of which only their count is looked at."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Inert:
+    """Stand for torch's function that makes a tensor, which would make room for numbers that a storage lacks."""
+    if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
+        raise ValueError("a tensor has no size")
+    if not _are_counts(offset, *size, *stride) or len(size) != len(stride):
+        raise ValueError("a tensor has no size")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 not in size and (last >= storage.count or math.prod(size) > storage.count):
+        raise ValueError(f"a tensor is {str(size)[:30]} numbers in a place of {storage.count:,}")
+    return Inert()
+
+
 KNOWN: Final[dict[tuple[str, str], Any]] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("argparse", "Namespace"): Namespace,
     ("easydict", "EasyDict"): collections.OrderedDict,
     ("torch", "Size"): tuple,
-    **{("torch._utils", f"_rebuild_{kind}"): Inert for kind in ("tensor", "tensor_v2", "parameter")},
+    ("torch._utils", "_rebuild_parameter"): Inert,
+    **{("torch._utils", f"_rebuild_{kind}"): _tensor for kind in ("tensor", "tensor_v2")},
     **{(module, name): name for module in ("torch", "torch.cuda") for name in BYTES},
 }
 """All names in honest files, with what stands for them where a file is looked at."""
@@ -85,18 +106,19 @@ class _Storages:
         self.where = where
         self.bytes: dict[str, int] = {}
 
-    def __call__(self, key: Any) -> Inert:
+    def __call__(self, key: Any) -> _Storage:
         """Take in ("storage", type, key, device, count) and, long ago, a view."""
         if not isinstance(key, tuple) or len(key) not in (5, 6) or key[0] != "storage" or not isinstance(key[2], str):
             raise damaged(self.where, "it refers to something that is no tensor")
         kind, name, count = key[1], key[2], key[4]
-        if kind not in BYTES:
-            raise CheckpointError(f"{self.where}: tensors of an unknown type; expected one of {', '.join(BYTES)}")
-        if type(count) is not int or not 0 <= count < 2**48:
+        view = key[5] if len(key) == 6 and key[5] is not None else (name, 0, count)
+        if kind not in BYTES or not isinstance(view, tuple) or len(view) != 3 or not _are_counts(count, *view[1:]):
             raise damaged(self.where, "a storage has no size")
+        if view[1] + view[2] > count:
+            raise damaged(self.where, f"a storage of {count:,} numbers has a view beyond them")
         if self.bytes.setdefault(name, count * BYTES[kind]) != count * BYTES[kind]:
             raise damaged(self.where, f"storage {name} is said to be of two kinds")
-        return Inert()
+        return _Storage(view[2])
 
 
 def _look_at_zip(path: Path) -> None:
@@ -147,6 +169,11 @@ def _look_at_legacy(path: Path) -> None:
         left -= 8 + declared
         if left < 0:
             raise damaged(where, f"storage {key}: {declared:,} bytes declared, {max(0, left + declared):,} bytes left")
+
+
+def _are_counts(*values: Any) -> bool:
+    """Return whether all are whole numbers that can count something in a file."""
+    return all(type(value) is int and 0 <= value < 2**48 for value in values)
 
 
 def _big_endian(where: str) -> CheckpointError:
