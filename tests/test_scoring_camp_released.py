@@ -304,3 +304,35 @@ def test_places_that_cancel_are_computed_in_parts(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("camp_bench.scoring.camp_released.PLACES", 5)
     found, expected = (score(model, images, captions, LENGTHS) for score in (fast, plain))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "camp:cross_attention_new"])
+def test_what_a_model_looks_at_gives_its_score(name: str) -> None:
+    """Messages from the tables and pooling by the shares, put through what is left, are the score."""
+    model, image, words = make_model(name, 6), draw(4, 6), draw(3, 6, seed=2)
+    with torch.no_grad():
+        seen = model.attend(image, words)
+        expected = float(plain(model, image[None], words[None], torch.tensor([3]))[0, 0])
+    new, gated = "_new" in name, "gate" in name
+    weights = {key: value.detach() for key, value in model.named_parameters()}
+    pooled = []
+    for side, place, own, other in (("image", "regions", image, words), ("text", "words", words, image)):
+        assert torch.allclose(seen[f"attention_{place}"].sum(1), torch.ones(len(own), dtype=torch.float64))
+        vectors = seen[f"attention_{place}"] @ other
+        if gated:
+            message = vectors / (vectors.norm(dim=1, keepdim=True) + 1e-8) if new else vectors
+            gate = 1 / (1 + torch.exp(-(own * message).sum(1)))
+            torch.testing.assert_close(seen[f"gate_{place}"], gate)
+            both = own + message if name.endswith("-sum") else torch.cat((own, message), 1)
+            inner = gate[:, None] * both @ weights[f"fuse_{side}.weight"].T
+            vectors = (inner + weights.get(f"fuse_{side}.bias", 0)).clamp(min=0) + own
+        one = seen[f"pooling_{place}"] @ vectors
+        pooled.append(one / (one.norm() + 1e-8) if gated and new else one)
+    a, b = pooled
+    if gated:
+        both = a + b if name.endswith("-sum") else torch.cat((a, b))
+        hidden = (weights["hidden.weight"] @ both + weights["hidden.bias"]).clamp(min=0)
+        score = float((weights["out.weight"] @ hidden + weights["out.bias"])[0])
+    else:
+        score = float(a @ b / (a.norm() * b.norm()))
+    assert score == pytest.approx(expected, abs=1e-9)

@@ -13,7 +13,7 @@ from camp_bench.checkpoints.pickle_data import read_pickle
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CheckpointError, DataError
 
-__all__ = ["read_vocabulary"]
+__all__ = ["read_vocabulary", "vocabulary_beside"]
 
 
 class _Vocabulary:
@@ -52,6 +52,21 @@ def read_vocabulary(path: Path) -> tuple[Vocabulary, str]:
         raise CheckpointError(f"{path}: a word is not in UTF-8; expected the vocabulary as it was published") from None
     except DataError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def vocabulary_beside(file: Path) -> Vocabulary:
+    """Return the words that the rows of a `.npy` belong to: those of NAME_vocab.json or NAME_vocab.pkl beside NAME.npy.
+
+    Raises CheckpointError where there is none, or as `read_vocabulary` does.
+    """
+    names = [f"{file.stem}_vocab{suffix}" for suffix in (".json", ".pkl")]
+    for path in map(file.with_name, names):
+        if path.is_file():
+            return read_vocabulary(path)[0]
+    raise CheckpointError(
+        f"{file}: holds vectors without words; expected {names[0]} or {names[1]} beside it, the vocabulary that its "
+        f"rows are in the order of"
+    )
 
 
 def _from_json(path: Path, data: bytes) -> tuple[str, ...]:
