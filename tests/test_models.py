@@ -185,6 +185,19 @@ class TestOptions:
             resolve_options(find_variant("scan"), {key: value})
 
 
+@pytest.mark.parametrize("preset", ["paper-f30k", "paper-coco"])
+def test_camp_as_released_trains_for_its_program_s_epochs(preset: str) -> None:
+    """Of five captions an image: 110, 65 and 150 epochs of one, the rate falling every 50, 45 and 50."""
+    variant = find_variant("camp:gate_fusion_new")
+    settings = variant.settings[preset]
+    stages = [resolve_settings(settings, stage.settings) for stage in settings.stages]
+    assert [(stage.epochs, stage.decay_epochs) for stage in stages] == [(22, (10, 20)), (13, (9,)), (30, (10, 20))]
+    assert [stage.optimizer for stage in stages] == ["adam", "sgd", "sgd"]
+    assert [stage.batch_size for stage in stages] == [256, 128, 128]
+    first = find_variant(settings.stages[0].model).settings[preset]
+    assert (first.epochs, first.decay_epochs) == (22, (10, 20))
+
+
 class TestWeights:
     @pytest.mark.parametrize("name", NAMES)
     def test_depend_on_the_seed_alone(self, name: str) -> None:

@@ -254,7 +254,7 @@ VARIANTS = (
     ),
     _variant(
         "gate_fusion_new-sum",
-        "as camp:gate_fusion_new; gated vectors and messages are added",
+        "as camp:gate_fusion_new; gated vectors and messages are added, pooled vectors too",
         measure="gate_fusion_new",
         fusion="sum",
     ),
@@ -265,13 +265,13 @@ VARIANTS = (
     ),
     _variant(
         "gate_fusion-sum",
-        "as camp:gate_fusion; gated vectors and messages are added",
+        "as camp:gate_fusion; gated vectors and messages are added, pooled vectors too",
         measure="gate_fusion",
         fusion="sum",
     ),
     _variant(
         "cross_attention_new",
-        "cosine of mean messages, captions padded to 50 words that count; the first stage",
+        "cosine of mean messages, those to captions padded to 50 words; the first stage",
         measure="cross_attention_new",
         masked=False,
     ),
