@@ -10,22 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camp_bench.baseline import read_baseline
+    from camp_bench.gate.baseline import read_baseline
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
-    from camp_bench.conversion import convert_checkpoint
+    from camp_bench.runs.checkpoint import convert_checkpoint
     from camp_bench.data import open_dataset
-    from camp_bench.embeddings import rank_embeddings
+    from camp_bench.ranking.vectors import rank_embeddings
     from camp_bench.errors import CampBenchError
-    from camp_bench.experiment import run_experiment
+    from camp_bench.runs.train_run import run_experiment
     from camp_bench.gate import GateReport, check_runs, parse_limits
-    from camp_bench.metrics import retrieval_metrics
+    from camp_bench.ranking.metrics import retrieval_metrics
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
-    from camp_bench.ranking import rank_matrix
+    from camp_bench.ranking.tiles import rank_matrix
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.throughput import measure_throughput
-    from camp_bench.throughput_records import Workload, read_throughput
+    from camp_bench.records.throughput import Workload, read_throughput
 
 __all__ = [
     "CampBenchError",
@@ -65,25 +65,25 @@ _HOMES = {
     "Experiment": "config",
     "GateReport": "gate",
     "PairModel": "models.base",
-    "Workload": "throughput_records",
+    "Workload": "records.throughput",
     "check_runs": "gate",
     "compare": "comparison",
-    "convert_checkpoint": "conversion",
+    "convert_checkpoint": "runs.checkpoint",
     "group_results": "comparison",
     "list_records": "records",
     "load_plugin": "models.plugins",
     "measure_throughput": "throughput",
     "open_dataset": "data",
     "parse_limits": "gate",
-    "rank_embeddings": "embeddings",
-    "rank_matrix": "ranking",
+    "rank_embeddings": "ranking.vectors",
+    "rank_matrix": "ranking.tiles",
     "read_arrays": "records",
-    "read_baseline": "baseline",
+    "read_baseline": "gate.baseline",
     "read_experiment": "config",
     "read_record": "records",
-    "read_throughput": "throughput_records",
-    "retrieval_metrics": "metrics",
-    "run_experiment": "experiment",
+    "read_throughput": "records.throughput",
+    "retrieval_metrics": "ranking.metrics",
+    "run_experiment": "runs.train_run",
 }
 
 

@@ -48,7 +48,7 @@ def assert_recall(
     )
     reasons = [f"{row.verdict}: {row.reason}" for row in report.rows if row.level(strict=strict) == "failure"]
     if reasons:
-        from camp_bench.foreign_text import one_line
+        from camp_bench.report.foreign_text import one_line
 
         raise AssertionError("\n".join(map(one_line, [report.title, *reasons, *report.facts, *report.notes])))
 

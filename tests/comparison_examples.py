@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from examples import example_record
 
-from camp_bench.metrics import retrieval_metrics
+from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.records import RunRecord, write_arrays, write_record
 
 

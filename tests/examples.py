@@ -27,7 +27,7 @@ from camp_bench.records import (
     write_arrays,
     write_record,
 )
-from camp_bench.throughput_records import Baseline, ModelThroughput, ThroughputReport, Workload
+from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, Workload
 
 SETTINGS = Settings(
     dim=8,

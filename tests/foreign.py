@@ -21,6 +21,16 @@ __all__ = ["Foreign", "Instance", "VseModel", "dump2", "raw_pickle", "save2", "w
 
 SPECIAL = ["<pad>", "<start>", "<end>", "<unk>"]
 
+VSEPP = {"measure": "cosine", "use_abs": False}
+SCAN = {
+    "cross_attn": "t2i",
+    "agg_func": "LogSumExp",
+    "raw_feature_norm": "clipped_l2norm",
+    "lambda_softmax": 9.0,
+    "lambda_lse": 6.0,
+    "bi_gru": True,
+}
+
 
 @dataclass
 class Instance:

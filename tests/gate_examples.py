@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 from examples import example_record
 
-from camp_bench.baseline import Window, WindowRun
-from camp_bench.metrics import retrieval_metrics
+from camp_bench.gate.baseline import Window, WindowRun
+from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.records import RunRecord, new_run_folder, write_arrays, write_record
 
 STARTED = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from camp_bench.stats import PerImage, per_image
+from camp_bench.comparison.stats import PerImage, per_image
 
 
 def made_run(

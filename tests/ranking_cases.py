@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from camp_bench.ranking import TileGrid, build_grid
+from camp_bench.ranking.grid import TileGrid, build_grid
 
 Ints = npt.NDArray[np.int64]
 

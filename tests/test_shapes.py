@@ -16,8 +16,8 @@ import pytest
 import torch
 
 import camp_bench
-from camp_bench.losses import same_image, triplet_loss
-from camp_bench.scoring.common import word_mask
+from camp_bench.models.losses import same_image, triplet_loss
+from camp_bench.models.norms import word_mask
 
 ROOT = Path(camp_bench.__file__).parent
 
@@ -113,7 +113,7 @@ def test_package_runs_without_jaxtyping(tmp_path: Path) -> None:
 
         sys.meta_path.insert(0, Absent())
         import torch
-        from camp_bench.losses import same_image
+        from camp_bench.models.losses import same_image
         assert same_image(torch.tensor([0, 0, 1])).sum() == 5
         """
     )

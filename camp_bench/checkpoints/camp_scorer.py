@@ -15,7 +15,7 @@ from torch import Tensor
 
 from camp_bench.checkpoints.contents import StateDict
 from camp_bench.errors import CheckpointError
-from camp_bench.models.camp_released import HEADS
+from camp_bench.models.camp_released.model import HEADS
 
 __all__ = ["MEASURES", "scorer_fusion", "scorer_weights"]
 

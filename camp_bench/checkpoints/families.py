@@ -21,10 +21,10 @@ from camp_bench.checkpoints.torch_file import load_checkpoint
 from camp_bench.config import Settings, resolve_settings
 from camp_bench.errors import CheckpointError, ConfigError
 from camp_bench.models.base import PairModel, Shape, Variant
-from camp_bench.models.camp_released import CampReleased
+from camp_bench.models.camp_released.model import CampReleased
 from camp_bench.models.registry import resolve_options, variants
-from camp_bench.models.scan import Scan
-from camp_bench.models.vsepp import Vsepp
+from camp_bench.models.scan.model import Scan
+from camp_bench.models.vsepp.model import Vsepp
 
 __all__ = ["Checkpoint", "read_checkpoint"]
 

@@ -119,7 +119,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _refuse(text: str) -> int:
-    from camp_bench.foreign_text import one_line
+    from camp_bench.report.foreign_text import one_line
 
     typer.echo(f"error: {one_line(text)}", err=True)
     return 2

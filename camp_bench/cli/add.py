@@ -32,14 +32,14 @@ def add(
 
     Rows and columns are in the order of the split's images and captions. The files are read in tiles, never whole.
     """
-    from camp_bench.runtime import prepare_process
+    from camp_bench.machine.process import prepare_process
 
     prepare_process()
     from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import command_line, print_results
     from camp_bench.config import check_seeds
     from camp_bench.errors import ConfigError
-    from camp_bench.external import ExternalSource, add_external
+    from camp_bench.runs.add import ExternalSource, add_external
 
     check_seeds((seed,))
     if measure not in ("cosine", "dot"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from camp_bench.baseline import Baseline
+    from camp_bench.gate.baseline import Baseline
 
 __all__ = ["baseline"]
 
@@ -38,11 +38,11 @@ def save(
 
     With five seeds or more the gate knows the spread between them.
     """
-    from camp_bench.baseline import Baseline, window_of, write_baseline
+    from camp_bench.gate.baseline import Baseline, window_of, write_baseline
     from camp_bench.cli.output import say
     from camp_bench.errors import ConfigError
     from camp_bench.records import find_records
-    from camp_bench.throughput_records import read_throughput
+    from camp_bench.records.throughput import read_throughput
 
     if not runs and throughput is None:
         raise ConfigError("RUNS: none given; name the folders of runs to keep, or --throughput REPORT")
@@ -57,8 +57,8 @@ def save(
 @baseline.command()
 def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")]) -> None:
     """Show what a baseline holds."""
-    from camp_bench.baseline import read_baseline
-    from camp_bench.ci import print_lines
+    from camp_bench.gate.baseline import read_baseline
+    from camp_bench.report.ci import print_lines
     from camp_bench.gate.noise import seed_noise
 
     kept = read_baseline(file)
@@ -95,8 +95,8 @@ def list_baselines(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where baselines are kept.")] = Path("baselines"),
 ) -> None:
     """List the baselines of a folder, one a line."""
-    from camp_bench.baseline import read_baseline
-    from camp_bench.ci import print_lines
+    from camp_bench.gate.baseline import read_baseline
+    from camp_bench.report.ci import print_lines
     from camp_bench.errors import RecordError
 
     files = sorted(folder.glob("*.json"))

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from camp_bench.gate import GateReport
-    from camp_bench.throughput_records import ThroughputReport
+    from camp_bench.records.throughput import ThroughputReport
 
 __all__ = ["check"]
 
@@ -59,7 +59,7 @@ def check(
     """
     from camp_bench.errors import CampBenchError, ConfigError
     from camp_bench.gate import check_runs, parse_limits, refusal
-    from camp_bench.throughput_records import read_throughput
+    from camp_bench.records.throughput import read_throughput
 
     outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
     try:
@@ -76,7 +76,7 @@ def check(
         outputs.write(refusal(baseline.stem, str(error)))  # so that no CI takes an older report for this one's
         raise
     outputs.write(found)
-    from camp_bench.ci import print_report
+    from camp_bench.report.ci import print_report
 
     print_report(found)
     raise typer.Exit(found.exit_code)
@@ -85,7 +85,7 @@ def check(
 def _measure(baseline: Path) -> ThroughputReport:
     """Return the speed of what the baseline's report was about, measured now."""
     from camp_bench.gate import speed_baseline
-    from camp_bench.runtime import prepare_process
+    from camp_bench.machine.process import prepare_process
 
     held = speed_baseline(baseline)
     prepare_process()
@@ -103,7 +103,7 @@ class _Outputs:
         self._github, self._files = github, files
 
     def write(self, report: GateReport) -> None:
-        from camp_bench import ci
+        from camp_bench.report import ci
 
         writers = {
             "junit": ci.junit_xml,

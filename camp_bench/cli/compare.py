@@ -67,7 +67,7 @@ def compare(
     """
     from camp_bench.cli.output import names_of, say, show, whole_numbers, write_text
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
-    from camp_bench.tables import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
+    from camp_bench.report import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
 
     chosen = format_of(form, output)
     places = paths or [Path("results")]

@@ -21,7 +21,7 @@ def convert(
     """
     from camp_bench.cli.output import say
     from camp_bench.cli.results import command_line
-    from camp_bench.conversion import CheckpointSource, convert_checkpoint
+    from camp_bench.runs.checkpoint import CheckpointSource, convert_checkpoint
 
     record = convert_checkpoint(CheckpointSource(checkpoint, vocab), output, command_line())
     words = [f"{record.training.parameters:,} weights", f"{record.vocabulary.size:,} words"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from camp_bench.foreign_text import PlainColumn, PlainConsole
+from camp_bench.report.foreign_text import PlainColumn, PlainConsole
 
 __all__ = ["counted"]
 

@@ -56,7 +56,7 @@ def import_(
     and the same command goes on from there.
     """
     from camp_bench.cli.counting import counted
-    from camp_bench.data.importing import import_dataset
+    from camp_bench.data.imports.requests import import_dataset
 
     with counted() as progress:
         shapes = kept_for_resuming(
@@ -95,7 +95,7 @@ def print_shapes(dest: Path, shapes: dict[str, tuple[int, int, int]]) -> None:
 def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
     """Do the work; where it stops before its end, say what is kept for the next attempt."""
     from camp_bench.cli.output import say
-    from camp_bench.data.staging import partial_folder
+    from camp_bench.data.folder.staging import partial_folder
 
     try:
         return work()
@@ -117,7 +117,7 @@ def verify(
     """
     from camp_bench.cli.counting import counted
     from camp_bench.cli.output import say
-    from camp_bench.data.verification import verify_folder
+    from camp_bench.data.folder.verify import verify_folder
 
     with counted() as progress:
         problems = list(verify_folder(folder, progress))
@@ -137,6 +137,6 @@ def info(
     """Describe a dataset: sizes, lengths of captions, vocabulary."""
     from camp_bench.cli.summary import print_summary
     from camp_bench.data import open_dataset
-    from camp_bench.data.summary import summarize
+    from camp_bench.data.folder.summary import summarize
 
     print_summary(summarize(open_dataset(source, ())))

@@ -53,7 +53,7 @@ def evaluate(
 
     The run's weights and vocabulary are used as they are; the result is a record of its own that names its parent.
     """
-    from camp_bench.runtime import prepare_process
+    from camp_bench.machine.process import prepare_process
 
     prepare_process()
     from camp_bench.cli.output import say
@@ -65,7 +65,7 @@ def evaluate(
         describe_relevance,
         print_results,
     )
-    from camp_bench.reevaluation import EvaluationRequest, evaluate_run
+    from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
 
     home = run if run.is_dir() else run.parent
     asked = EvaluationRequest(

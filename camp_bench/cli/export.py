@@ -20,7 +20,7 @@ def export(
 ) -> None:
     """Write a run's top 100 of every query, and which are relevant, for TREC tools, ranx or a spreadsheet."""
     from camp_bench.cli.output import say
-    from camp_bench.exporting import export_run
+    from camp_bench.report.exports import export_run
 
     home = run if run.is_dir() else run.parent
     for file in export_run(run, form, output or Path("exports") / f"{home.resolve().name}-{form}", split=split):

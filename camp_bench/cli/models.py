@@ -51,11 +51,11 @@ def _list() -> None:
 
 
 def _test(name: str) -> None:
-    from camp_bench.runtime import prepare_process
+    from camp_bench.machine.process import prepare_process
 
     prepare_process()
     from camp_bench.cli.output import say
-    from camp_bench.conformance import check_model
+    from camp_bench.evaluation.conformance import check_model
     from camp_bench.models.plugins import is_plugin, load_plugin
     from camp_bench.models.registry import find_variant
 

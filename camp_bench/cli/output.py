@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from camp_bench.errors import ConfigError
-from camp_bench.foreign_text import PlainConsole, visible
+from camp_bench.report.foreign_text import PlainConsole, visible
 
 __all__ = ["FILE_WIDTH", "NARROWEST", "names_of", "say", "show", "whole_numbers", "write_text"]
 
@@ -66,7 +66,7 @@ def write_text(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(visible(text, keep="\n\t") if sys.stdout.isatty() else text, nl=False)
         return
-    from camp_bench.throughput_records import write_output
+    from camp_bench.records.throughput import write_output
 
     write_output(output, text.encode("utf-8", "backslashreplace"))
     say(f"wrote {output}", err=True)

@@ -24,7 +24,7 @@ def power(
     With the gate's own standard error, so that tolerances are set knowingly. More images, five baseline runs or more,
     and more --runs make it smaller.
     """
-    from camp_bench.ci import print_power
+    from camp_bench.report.ci import print_power
     from camp_bench.gate import gate_power, parse_limits, recall_baseline
 
     limits = parse_limits(metric or (), fail or (), tolerance=tolerance, alpha=alpha)

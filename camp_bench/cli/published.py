@@ -24,7 +24,7 @@ def published(
     from camp_bench.cli.output import show, write_text
     from camp_bench.comparison import read_published
     from camp_bench.errors import ConfigError, nearest
-    from camp_bench.tables import draw_sheet, format_of, published_sheet, render_sheet
+    from camp_bench.report import draw_sheet, format_of, published_sheet, render_sheet
 
     chosen = format_of(form, output)
     every = read_published()

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from camp_bench.config import Experiment
-    from camp_bench.conversion import CheckpointSource
+    from camp_bench.runs.checkpoint import CheckpointSource
     from camp_bench.records import RunRecord
 
 __all__ = ["run"]
@@ -95,7 +95,7 @@ def run(
     preset; every one of them can be set in an experiment file, which --dry-run prints for a start. With --checkpoint,
     nothing is trained unless --models or a file says what.
     """
-    from camp_bench.runtime import prepare_process
+    from camp_bench.machine.process import prepare_process
 
     prepare_process()
     whole = {
@@ -134,7 +134,7 @@ def run(
     if dry_run:
         from camp_bench.cli.output import write_text
         from camp_bench.config import dump_experiment
-        from camp_bench.planning import resolved_experiment
+        from camp_bench.runs.plan import resolved_experiment
 
         write_text(dump_experiment(resolved_experiment(asked)), None)
         return
@@ -180,7 +180,7 @@ def _refuse_training_options(given: Iterable[str]) -> None:
 def _sources(checkpoints: Sequence[str], vocabularies: Sequence[str]) -> tuple[CheckpointSource, ...]:
     if not checkpoints and not vocabularies:
         return ()
-    from camp_bench.conversion import parse_checkpoints
+    from camp_bench.runs.checkpoint import parse_checkpoints
 
     return parse_checkpoints(checkpoints, vocabularies)
 
@@ -197,14 +197,14 @@ def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, tra
     """Evaluate checkpoints, on the data that they name themselves where `own_data`, then train what is asked for."""
     from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import command_line, print_results
-    from camp_bench.experiment import run_experiment
+    from camp_bench.runs.train_run import run_experiment
 
     finished: list[tuple[Path, RunRecord]] = []
     try:
         with make_reporter() as reporter:
             if sources:
-                from camp_bench.conversion import evaluate_checkpoints
-                from camp_bench.planning import plan_runs
+                from camp_bench.runs.checkpoint import evaluate_checkpoints
+                from camp_bench.runs.plan import plan_runs
 
                 if trains:
                     plan_runs(experiment)  # what is wrong with it shows before the checkpoints are scored

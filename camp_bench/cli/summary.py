@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from rich import box
 from rich.table import Table
 
-from camp_bench.data.summary import SplitSummary, Summary, VocabularySummary
-from camp_bench.foreign_text import PlainConsole
+from camp_bench.data.folder.summary import SplitSummary, Summary, VocabularySummary
+from camp_bench.report.foreign_text import PlainConsole
 
 __all__ = ["print_summary"]
 

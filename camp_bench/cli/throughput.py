@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from camp_bench.throughput_records import ThroughputReport, Workload
+    from camp_bench.records.throughput import ThroughputReport, Workload
 
 __all__ = ["throughput"]
 
@@ -52,8 +52,8 @@ def throughput(
     """
     from camp_bench.config import DEFAULT_MODELS, parse_models
     from camp_bench.errors import ConfigError, nearest
-    from camp_bench.runtime import prepare_process
-    from camp_bench.throughput_records import require_output
+    from camp_bench.machine.process import prepare_process
+    from camp_bench.records.throughput import require_output
 
     if output_format not in FORMATS:
         hint = nearest(output_format, FORMATS)
@@ -84,7 +84,7 @@ def throughput(
 def _workload(given: dict[str, Any]) -> Workload:
     """Return the workload of the options; ConfigError where the data leaves one no say."""
     from camp_bench.errors import ConfigError
-    from camp_bench.throughput_records import Workload
+    from camp_bench.records.throughput import Workload
 
     if "data" in given and (fixed := [f"--{name}" for name in FROM_DATA if name in given]):
         raise ConfigError(f"{', '.join(fixed)}: --data says how many there are; leave out one or the other")
@@ -94,7 +94,7 @@ def _workload(given: dict[str, Any]) -> Workload:
 @contextmanager
 def _status() -> Iterator[Callable[[str], None]]:
     """Show in a terminal what is being done; elsewhere say nothing."""
-    from camp_bench.foreign_text import PlainConsole, plain
+    from camp_bench.report.foreign_text import PlainConsole, plain
 
     console = PlainConsole(stderr=True)
     if not console.is_terminal:
@@ -106,9 +106,9 @@ def _status() -> Iterator[Callable[[str], None]]:
 
 def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
     """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
-    from camp_bench import throughput_tables
+    from camp_bench.report import throughput as throughput_tables
     from camp_bench.cli.output import say, show, write_text
-    from camp_bench.throughput_records import encode_throughput
+    from camp_bench.records.throughput import encode_throughput
 
     if output_format == "json":
         for warning in throughput_tables.spread_warnings(report):

@@ -22,7 +22,7 @@ from camp_bench.comparison.remarks import FEW_SEEDS, remarks
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of
 from camp_bench.errors import ConfigError, RecordError
-from camp_bench.stats import bootstrap
+from camp_bench.comparison.stats import bootstrap
 
 __all__ = ["compare", "compare_groups"]
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from camp_bench.errors import ConfigError, DataError
-from camp_bench.metrics import RECALL_AT
+from camp_bench.ranking.metrics import RECALL_AT
 
 __all__ = ["PublishedRow", "published_for", "read_published"]
 

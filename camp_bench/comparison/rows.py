@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from camp_bench.comparison.published import PublishedRow
-from camp_bench.metrics import RECALL_AT
+from camp_bench.ranking.metrics import RECALL_AT
 
 if TYPE_CHECKING:
     import pandas as pd

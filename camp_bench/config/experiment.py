@@ -14,7 +14,7 @@ from camp_bench.config.converting import convert, explain_invalid
 from camp_bench.config.settings import leave_to_run
 from camp_bench.config.structs import Experiment
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.protocols import find_protocol
+from camp_bench.config.protocols import find_protocol
 
 __all__ = [
     "PRESETS",

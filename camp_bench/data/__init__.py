@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from camp_bench.data.dataset import Dataset, Split
-from camp_bench.data.layout import open_folder
+from camp_bench.data.folder.layout import open_folder
 from camp_bench.errors import DataError, nearest
 
 __all__ = ["Dataset", "Split", "open_dataset", "open_folder"]
@@ -27,7 +27,7 @@ def open_dataset(source: str | Path, splits: Sequence[str] | None = None) -> Dat
     """
     source = str(source)
     if source == TOY or source.startswith(f"{TOY}:"):
-        from camp_bench.data.toy import make_toy, parse_toy
+        from camp_bench.data.toy.dataset import make_toy, parse_toy
 
         return make_toy(parse_toy(source), source)
     if not source.strip() or "\0" in source:

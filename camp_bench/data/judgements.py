@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from camp_bench.data.dataset import Split
 from camp_bench.errors import DataError
-from camp_bench.relevance import Positives, make_positives
+from camp_bench.ranking.positives import Positives, make_positives
 
 __all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "read_judgements"]
 

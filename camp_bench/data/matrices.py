@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.npy import read_header
+from camp_bench.data.folder.npy import read_header
 from camp_bench.errors import DataError
 
 __all__ = ["map_matrix"]

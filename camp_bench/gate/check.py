@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from camp_bench.baseline import Window, read_baseline, window_of
+from camp_bench.gate.baseline import Window, read_baseline, window_of
 from camp_bench.errors import RecordError
 from camp_bench.gate.limits import Limits
 from camp_bench.gate.recall import judge_floors, judge_recall, recall_notes
 from camp_bench.gate.speed import judge_speed
 from camp_bench.gate.verdicts import GateReport, Row
 from camp_bench.records import find_records
-from camp_bench.throughput_records import ThroughputReport
+from camp_bench.records.throughput import ThroughputReport
 
 __all__ = ["check_runs", "recall_baseline", "speed_baseline"]
 

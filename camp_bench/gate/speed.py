@@ -15,7 +15,7 @@ from typing import Final
 from camp_bench.errors import RecordError
 from camp_bench.gate.limits import Limits
 from camp_bench.gate.verdicts import Row, Verdict
-from camp_bench.throughput_records import Baseline, ModelThroughput, ThroughputReport, quartiles
+from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, quartiles
 
 __all__ = ["judge_speed"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
-from camp_bench.losses import triplet_loss
+from camp_bench.models.losses import triplet_loss
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["CORES", "NoOptions", "PairModel", "Prepared", "Shape", "Variant"]

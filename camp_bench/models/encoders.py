@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from camp_bench.scoring.product import product
+from camp_bench.machine.product import product
 from camp_bench.shapes import Float, Int
 
 __all__ = ["SentenceEncoder", "WordEncoder", "linear", "region_encoder"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.ranking.passes import keys_of
+from camp_bench.ranking.loops import keys_of
 from camp_bench.ranking.tiles import TOP, DirectionRanks
 from camp_bench.ranking.toplists import unpack
 from camp_bench.shapes import Bool, Float

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking.counting import DeviceTally, HostTally, Tally
+from camp_bench.ranking.tally import DeviceTally, HostTally, Tally
 from camp_bench.ranking.grid import TileGrid, build_grid
 from camp_bench.shapes import Float
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from camp_bench.ranking.passes import Keys, Lists, scores_of
+from camp_bench.ranking.loops import Keys, Lists, scores_of
 from camp_bench.shapes import Float, Int
 
 __all__ = ["DeviceTopLists", "TopLists", "unpack"]

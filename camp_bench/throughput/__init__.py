@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from camp_bench.throughput.measuring import measure_throughput
+from camp_bench.throughput.measure import measure_throughput
 
 __all__ = ["measure_throughput"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from camp_bench.environment import peak_memory_bytes
+from camp_bench.machine.environment import peak_memory_bytes
 from camp_bench.errors import DeviceError
 
 __all__ = ["peak_bytes", "require_memory"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from camp_bench.throughput.sampling import Job
-from camp_bench.workers import spread
+from camp_bench.machine.threads import spread
 
 __all__ = ["Product", "make_product"]
 

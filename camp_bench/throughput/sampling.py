@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from camp_bench.records import Measurement
-from camp_bench.timing import timed
+from camp_bench.machine.timing import timed
 
 __all__ = ["Job", "seconds", "take_turns", "time_once"]
 

@@ -14,7 +14,7 @@ from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
 from camp_bench.data.vocabulary import Vocabulary, build_vocabulary, tokenize
 from camp_bench.errors import ConfigError
-from camp_bench.throughput_records import RANDOM, Workload
+from camp_bench.records.throughput import RANDOM, Workload
 
 __all__ = [
     "DISTINCT_FEATURES",

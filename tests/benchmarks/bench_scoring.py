@@ -15,8 +15,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from camp_bench.models.base import PairModel, Prepared
-from camp_bench.ranking import build_grid
-from camp_bench.throughput.gallery import Gallery
+from camp_bench.ranking.grid import build_grid
+from camp_bench.throughput.items import Gallery
 from camp_bench.throughput.workload import random_lengths
 
 REGIONS, WORDS, DIM = 36, 12.0, 1024

@@ -14,7 +14,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from camp_bench.data.batches import pad_tokens
-from camp_bench.losses import same_image
+from camp_bench.models.losses import same_image
 from camp_bench.models.base import PairModel
 from camp_bench.throughput.workload import VOCABULARY_SIZE, random_lengths
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from camp_bench.runtime import prepare_process
+from camp_bench.machine.process import prepare_process
 
 prepare_process()  # as the command line does; it has to come before torch
 
 import msgspec  # noqa: E402 (after the process is prepared)
 import torch  # noqa: E402
 
-from camp_bench.devices import strict_numerics  # noqa: E402
+from camp_bench.machine.devices import strict_numerics  # noqa: E402
 from camp_bench.models.base import PairModel, Shape  # noqa: E402
 from camp_bench.models.registry import build_model, find_variant  # noqa: E402
 from camp_bench.throughput.workload import VOCABULARY_SIZE  # noqa: E402

@@ -1,0 +1,3 @@
+"""CAMP as its authors' released program has it."""
+
+__all__: list[str] = []

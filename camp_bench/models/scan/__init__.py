@@ -1,0 +1,3 @@
+"""SCAN (Lee et al., ECCV 2018)."""
+
+__all__: list[str] = []
