@@ -10,22 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from camp_bench.gate.baseline import read_baseline
     from camp_bench.comparison import CompareOptions, Comparison, compare, group_results
     from camp_bench.config import Experiment, read_experiment
-    from camp_bench.runs.checkpoint import convert_checkpoint
     from camp_bench.data import open_dataset
-    from camp_bench.ranking.vectors import rank_embeddings
     from camp_bench.errors import CampBenchError
-    from camp_bench.runs.train_run import run_experiment
     from camp_bench.gate import GateReport, check_runs, parse_limits
-    from camp_bench.ranking.metrics import retrieval_metrics
+    from camp_bench.gate.baseline import read_baseline
     from camp_bench.models.base import PairModel
     from camp_bench.models.plugins import load_plugin
+    from camp_bench.ranking.metrics import retrieval_metrics
     from camp_bench.ranking.tiles import rank_matrix
+    from camp_bench.ranking.vectors import rank_embeddings
     from camp_bench.records import list_records, read_arrays, read_record
-    from camp_bench.throughput import measure_throughput
     from camp_bench.records.throughput import Workload, read_throughput
+    from camp_bench.runs.checkpoint import convert_checkpoint
+    from camp_bench.runs.train_run import run_experiment
+    from camp_bench.throughput import measure_throughput
 
 __all__ = [
     "CampBenchError",

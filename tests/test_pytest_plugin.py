@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from gate_examples import World, write_runs
 
-from camp_bench.gate.baseline import Baseline, window_of, write_baseline
 from camp_bench.errors import RecordError
+from camp_bench.gate.baseline import Baseline, window_of, write_baseline
 from camp_bench.pytest_plugin import assert_recall
 
 WORLD = World(images=60)

@@ -38,9 +38,9 @@ def save(
 
     With five seeds or more the gate knows the spread between them.
     """
-    from camp_bench.gate.baseline import Baseline, window_of, write_baseline
     from camp_bench.cli.output import say
     from camp_bench.errors import ConfigError
+    from camp_bench.gate.baseline import Baseline, window_of, write_baseline
     from camp_bench.records import find_records
     from camp_bench.records.throughput import read_throughput
 
@@ -58,8 +58,8 @@ def save(
 def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")]) -> None:
     """Show what a baseline holds."""
     from camp_bench.gate.baseline import read_baseline
-    from camp_bench.report.ci import print_lines
     from camp_bench.gate.noise import seed_noise
+    from camp_bench.report.ci import print_lines
 
     kept = read_baseline(file)
     print_lines(f"{file}: {_summary(kept)}")
@@ -95,9 +95,9 @@ def list_baselines(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where baselines are kept.")] = Path("baselines"),
 ) -> None:
     """List the baselines of a folder, one a line."""
+    from camp_bench.errors import RecordError
     from camp_bench.gate.baseline import read_baseline
     from camp_bench.report.ci import print_lines
-    from camp_bench.errors import RecordError
 
     files = sorted(folder.glob("*.json"))
     if not files:

@@ -44,8 +44,8 @@ def features(
     from camp_bench.cli.counting import counted
     from camp_bench.cli.data import kept_for_resuming, parse_names, print_shapes
     from camp_bench.cli.output import say
-    from camp_bench.data.imports.requests import read_captions_by_split
     from camp_bench.data.imports.pictures import extract_folder
+    from camp_bench.data.imports.requests import read_captions_by_split
 
     plan, images = read_captions_by_split(captions, parse_names(splits), max_captions)
     with counted("images") as progress:

@@ -24,8 +24,8 @@ def power(
     With the gate's own standard error, so that tolerances are set knowingly. More images, five baseline runs or more,
     and more --runs make it smaller.
     """
-    from camp_bench.report.ci import print_power
     from camp_bench.gate import gate_power, parse_limits, recall_baseline
+    from camp_bench.report.ci import print_power
 
     limits = parse_limits(metric or (), fail or (), tolerance=tolerance, alpha=alpha)
     print_power(gate_power(recall_baseline(baseline), drop, limits, runs=runs))

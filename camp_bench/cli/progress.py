@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress
 
 from camp_bench.config import Settings, stage_settings
-from camp_bench.report.foreign_text import PlainColumn, PlainConsole
-from camp_bench.runs.plan import RunPlan
-from camp_bench.runs.keep import Reporter
+from camp_bench.evaluation.vitals import flat_parts
 from camp_bench.records import EpochLog, RunRecord
 from camp_bench.report import format_duration
-from camp_bench.evaluation.vitals import flat_parts
+from camp_bench.report.foreign_text import PlainColumn, PlainConsole
+from camp_bench.runs.keep import Reporter
+from camp_bench.runs.plan import RunPlan
 
 __all__ = ["Pace", "make_reporter"]
 

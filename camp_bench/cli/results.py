@@ -10,9 +10,9 @@ from pathlib import Path
 
 from camp_bench.cli.output import NARROWEST
 from camp_bench.comparison import group_results, run_seconds
-from camp_bench.report.foreign_text import PlainConsole
 from camp_bench.records import CascadeFacts, EvaluationRecord, RelevanceFacts, RunRecord
 from camp_bench.report import format_duration, results_table, results_title
+from camp_bench.report.foreign_text import PlainConsole
 
 __all__ = ["command_line", "describe_cascade", "describe_precision", "describe_relevance", "print_results"]
 

@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from camp_bench.config import Experiment
-    from camp_bench.runs.checkpoint import CheckpointSource
     from camp_bench.records import RunRecord
+    from camp_bench.runs.checkpoint import CheckpointSource
 
 __all__ = ["run"]
 

@@ -106,9 +106,9 @@ def _status() -> Iterator[Callable[[str], None]]:
 
 def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
     """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
-    from camp_bench.report import throughput as throughput_tables
     from camp_bench.cli.output import say, show, write_text
     from camp_bench.records.throughput import encode_throughput
+    from camp_bench.report import throughput as throughput_tables
 
     if output_format == "json":
         for warning in throughput_tables.spread_warnings(report):

@@ -21,8 +21,8 @@ from camp_bench.comparison.published import published_for
 from camp_bench.comparison.remarks import FEW_SEEDS, remarks
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of
-from camp_bench.errors import ConfigError, RecordError
 from camp_bench.comparison.stats import bootstrap
+from camp_bench.errors import ConfigError, RecordError
 
 __all__ = ["compare", "compare_groups"]
 

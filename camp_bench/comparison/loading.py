@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from camp_bench.comparison.stats import PerImage, fold_mean, metric_names, per_image, shares
+from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.errors import DataError, RecordError, nearest
 from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.records import EvaluationRecord, RunRecord, find_records, read_arrays, read_record
-from camp_bench.comparison.stats import PerImage, fold_mean, metric_names, per_image, shares
 
 __all__ = ["BadRecord", "FinishedRun", "load_runs"]
 

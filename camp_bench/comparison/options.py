@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from camp_bench.comparison.rows import all_metrics
+from camp_bench.comparison.stats import RESAMPLES
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.comparison.stats import RESAMPLES
 
 __all__ = ["CompareOptions"]
 

@@ -11,7 +11,19 @@ import numpy as np
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.rows import PairRow, PairTest, Scope
 from camp_bench.comparison.sides import Side, image_error
-from camp_bench.comparison.stats import combined_error, holm, mcnemar_mid_p, percentile_interval, probability_of_improvement, rope_verdict, sign_flip_p, t_interval, t_p_value, wilcoxon_p, wins_ties_losses
+from camp_bench.comparison.stats import (
+    combined_error,
+    holm,
+    mcnemar_mid_p,
+    percentile_interval,
+    probability_of_improvement,
+    rope_verdict,
+    sign_flip_p,
+    t_interval,
+    t_p_value,
+    wilcoxon_p,
+    wins_ties_losses,
+)
 
 __all__ = ["beaten_by", "compare_pairs"]
 

@@ -12,8 +12,18 @@ import numpy.typing as npt
 from camp_bench.comparison.grouping import RowRuns
 from camp_bench.comparison.loading import FinishedRun
 from camp_bench.comparison.rows import LARGEST, Estimate, Scope
+from camp_bench.comparison.stats import (
+    PerImage,
+    clustered_error,
+    combined_error,
+    fold_mean,
+    influences,
+    metric_names,
+    percentile_interval,
+    shares,
+    t_interval,
+)
 from camp_bench.ranking.metrics import median_rank
-from camp_bench.comparison.stats import PerImage, clustered_error, combined_error, fold_mean, influences, metric_names, percentile_interval, shares, t_interval
 
 __all__ = ["Side", "estimates", "image_error", "sides_of"]
 

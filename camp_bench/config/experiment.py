@@ -11,10 +11,10 @@ import msgspec
 
 from camp_bench.config.checks import MAX_THREADS, check_examples, check_seeds, require, require_text, require_unique
 from camp_bench.config.converting import convert, explain_invalid
+from camp_bench.config.protocols import find_protocol
 from camp_bench.config.settings import leave_to_run
 from camp_bench.config.structs import Experiment
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.config.protocols import find_protocol
 
 __all__ = [
     "PRESETS",

@@ -16,14 +16,14 @@ import torch
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.errors import NumericError
 from camp_bench.evaluation.evaluate import Evaluation, evaluate_split, within_budget
-from camp_bench.ranking.metrics import retrieval_metrics
+from camp_bench.evaluation.tiles import Numbers, OnScores, prepare_caption_tile, prepare_image_tile, tile_size
+from camp_bench.machine.threads import spread
+from camp_bench.machine.timing import Elapsed, timed
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking.holding import Held, bytes_of
-from camp_bench.ranking.tiles import Ranks
+from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.ranking.rerank import rerank
-from camp_bench.evaluation.tiles import Numbers, OnScores, prepare_caption_tile, prepare_image_tile, tile_size
-from camp_bench.machine.timing import Elapsed, timed
-from camp_bench.machine.threads import spread
+from camp_bench.ranking.tiles import Ranks
 
 __all__ = ["Cascade", "evaluate_cascade"]
 

@@ -14,8 +14,8 @@ from camp_bench.data import open_dataset
 from camp_bench.data.batches import training_batches
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.evaluation.transductive import depends_on_gallery, gallery_scores
-from camp_bench.models.losses import same_image
 from camp_bench.models.base import PairModel, Shape, Variant
+from camp_bench.models.losses import same_image
 from camp_bench.models.registry import build_model
 
 __all__ = ["Check", "check_model"]

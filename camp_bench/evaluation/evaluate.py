@@ -12,16 +12,16 @@ import numpy.typing as npt
 import torch
 
 from camp_bench.config import format_bytes
+from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
-from camp_bench.machine.devices import autocast, explained_memory
 from camp_bench.errors import DeviceError, NumericError
-from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
-from camp_bench.models.base import PairModel
-from camp_bench.config.protocols import find_protocol, fold_images
-from camp_bench.ranking.tiles import TOP, DirectionRanks, Ranks, rank_tiles
 from camp_bench.evaluation.tiles import Numbers, OnScores, SplitTiles, tile_size
+from camp_bench.machine.devices import autocast, explained_memory
 from camp_bench.machine.timing import Elapsed, timed
+from camp_bench.models.base import PairModel
+from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
+from camp_bench.ranking.tiles import TOP, DirectionRanks, Ranks, rank_tiles
 
 __all__ = [
     "Evaluation",

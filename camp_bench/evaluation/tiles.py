@@ -17,11 +17,11 @@ from torch import Tensor
 
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.dataset import Split
-from camp_bench.models.base import PairModel, Prepared
-from camp_bench.ranking.holding import Held, bytes_of
-from camp_bench.ranking.grid import build_grid, fit_tile
-from camp_bench.shapes import Float
 from camp_bench.machine.timing import timed
+from camp_bench.models.base import PairModel, Prepared
+from camp_bench.ranking.grid import build_grid, fit_tile
+from camp_bench.ranking.holding import Held, bytes_of
+from camp_bench.shapes import Float
 
 __all__ = ["Numbers", "OnScores", "SplitTiles", "prepare_caption_tile", "prepare_image_tile", "tile_size"]
 

@@ -24,9 +24,9 @@ import msgspec
 import numpy as np
 
 from camp_bench.config import RunConfig
+from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.ranking.metrics import retrieval_metrics
-from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.records import Environment, RunRecord, read_arrays, read_record, require_version
 from camp_bench.records.throughput import ThroughputReport, check_throughput, write_output
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from camp_bench.gate.baseline import Window, read_baseline, window_of
 from camp_bench.errors import RecordError
+from camp_bench.gate.baseline import Window, read_baseline, window_of
 from camp_bench.gate.limits import Limits
 from camp_bench.gate.recall import judge_floors, judge_recall, recall_notes
 from camp_bench.gate.speed import judge_speed

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from camp_bench.comparison.stats import metric_names
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.comparison.stats import metric_names
 
 __all__ = ["DEFAULT_ALPHA", "DEFAULT_SPEED", "DEFAULT_TOLERANCE", "METRICS", "Limits", "Tolerance", "parse_limits"]
 

@@ -22,10 +22,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.comparison.stats import Error, PerImage, clustered_error, influences, per_image
+from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.gate.baseline import Window, WindowRun
 from camp_bench.gate.limits import METRICS
-from camp_bench.config.protocols import find_protocol, fold_images
-from camp_bench.comparison.stats import Error, PerImage, clustered_error, influences, per_image
 
 __all__ = ["ENOUGH_SEEDS", "SeedNoise", "difference_error", "expected_image_variance", "image_parts", "seed_noise"]
 

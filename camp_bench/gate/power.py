@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from camp_bench.gate.baseline import Window
+from camp_bench.comparison.stats import Error
+from camp_bench.config.protocols import find_protocol
 from camp_bench.errors import ConfigError, RecordError
+from camp_bench.gate.baseline import Window
 from camp_bench.gate.limits import METRICS, Limits
 from camp_bench.gate.noise import difference_error, expected_image_variance, seed_noise
-from camp_bench.config.protocols import find_protocol
-from camp_bench.comparison.stats import Error
 
 __all__ = ["GatePower", "PowerRow", "gate_power"]
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from camp_bench.gate.baseline import SCORED, Window, same_settings
+from camp_bench.comparison.stats import Error, clustered_error, holm
 from camp_bench.errors import RecordError
+from camp_bench.gate.baseline import SCORED, Window, same_settings
 from camp_bench.gate.limits import METRICS, Limits
 from camp_bench.gate.noise import difference_error, image_parts, seed_noise
 from camp_bench.gate.verdicts import Row, Verdict
-from camp_bench.comparison.stats import Error, clustered_error, holm
 
 __all__ = ["judge_floors", "judge_recall", "recall_notes"]
 

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from camp_bench.errors import ConfigError, DeviceError, nearest
 
-__all__ = ["float32_on_cpu", 
+__all__ = [
     "DEVICES",
     "PRECISIONS",
     "autocast",
     "describe_device",
     "explained_memory",
+    "float32_on_cpu",
     "nondeterminism",
     "peak_device_bytes",
     "require_precision",

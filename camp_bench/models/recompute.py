@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from camp_bench.shapes import Float
 from camp_bench.machine.threads import spread
+from camp_bench.shapes import Float
 
 __all__ = ["Score", "score_tile"]
 

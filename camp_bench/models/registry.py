@@ -11,12 +11,12 @@ import torch
 
 from camp_bench.config import Settings, explain_invalid
 from camp_bench.errors import ConfigError, nearest
+from camp_bench.models import plugins
+from camp_bench.models.base import PairModel, Shape, Variant
 from camp_bench.models.camp import model as camp
 from camp_bench.models.camp_released import model as camp_released
-from camp_bench.models import plugins
 from camp_bench.models.scan import model as scan
 from camp_bench.models.vsepp import model as vsepp
-from camp_bench.models.base import PairModel, Shape, Variant
 
 __all__ = ["ALIASES", "build_model", "find_variant", "resolve_options", "variants"]
 

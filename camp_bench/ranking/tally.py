@@ -14,11 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from camp_bench.machine.threads import cut, spread
 from camp_bench.ranking.grid import TileGrid
 from camp_bench.ranking.loops import pass_columns, pass_rows
 from camp_bench.ranking.toplists import DeviceTopLists, TopLists, unpack
 from camp_bench.shapes import Float
-from camp_bench.machine.threads import cut, spread
 
 __all__ = ["DeviceTally", "HostTally", "Tally"]
 

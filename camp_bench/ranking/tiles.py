@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking.tally import DeviceTally, HostTally, Tally
 from camp_bench.ranking.grid import TileGrid, build_grid
+from camp_bench.ranking.tally import DeviceTally, HostTally, Tally
 from camp_bench.shapes import Float
 
 __all__ = ["TOP", "DirectionRanks", "Ranks", "rank_matrix", "rank_tiles"]

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking.tiles import TOP, Ranks, rank_tiles
+from camp_bench.machine.product import product
+from camp_bench.ranking.grid import build_grid, fit_tile
 from camp_bench.ranking.holding import Held
 from camp_bench.ranking.matrix import as_slice
-from camp_bench.ranking.grid import build_grid, fit_tile
-from camp_bench.machine.product import product
+from camp_bench.ranking.tiles import TOP, Ranks, rank_tiles
 
 __all__ = ["rank_embeddings"]
 

@@ -5,8 +5,8 @@ Results of a run (`results`) and comparisons: `layout` lays one out as sheets, a
 
 from __future__ import annotations
 
-from camp_bench.report.formats import FORMATS, format_of, render, render_sheet
 from camp_bench.report.comparison import comparison_sheets
+from camp_bench.report.formats import FORMATS, format_of, render, render_sheet
 from camp_bench.report.listings import published_sheet, queries_sheet
 from camp_bench.report.prose import explain
 from camp_bench.report.results import format_duration, results_table, results_title

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
 from camp_bench.comparison.rows import SCOPES
-from camp_bench.report.listings import published_sheet
 from camp_bench.report.document import Cell, Column, Sheet, interval_text, number, p_text, section_of
+from camp_bench.report.listings import published_sheet
 
 __all__ = ["comparison_sheets", "title_of"]
 

@@ -16,11 +16,11 @@ import msgspec
 from camp_bench.comparison import Comparison
 from camp_bench.comparison.rows import FIELDS
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.report.writers.latex import escape_latex, latex_sheet
 from camp_bench.report.comparison import comparison_sheets, title_of
-from camp_bench.report.writers.markdown import escape_markdown, html_page, html_sheet, markdown_sheet
-from camp_bench.report.prose import explain
 from camp_bench.report.document import Sheet
+from camp_bench.report.prose import explain
+from camp_bench.report.writers.latex import escape_latex, latex_sheet
+from camp_bench.report.writers.markdown import escape_markdown, html_page, html_sheet, markdown_sheet
 
 __all__ = ["FORMATS", "format_of", "render", "render_sheet"]
 

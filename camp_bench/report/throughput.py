@@ -9,10 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from camp_bench.report.foreign_text import plain
 from camp_bench.config.protocols import PROTOCOLS
-from camp_bench.report import format_duration
 from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, quartiles, relative_spread
+from camp_bench.report import format_duration
+from camp_bench.report.foreign_text import plain
 
 __all__ = [
     "PUBLISHED",

@@ -22,15 +22,15 @@ from camp_bench.data import open_dataset
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints, task_fingerprint
 from camp_bench.data.matrices import map_matrix
-from camp_bench.machine.devices import explained_memory
-from camp_bench.ranking.vectors import rank_embeddings
 from camp_bench.errors import ConfigError, NumericError
 from camp_bench.evaluation.evaluate import Evaluation, folds_of, join_folds, told_of_whole
-from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
+from camp_bench.machine.devices import explained_memory
+from camp_bench.machine.timing import timed
 from camp_bench.models.registry import variants
-from camp_bench.ranking.tiles import Ranks
 from camp_bench.ranking.matrix import rank_stored
-from camp_bench.runs.keep import Reporter, environment_of, evaluation_record, evaluation_timings, query_arrays
+from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
+from camp_bench.ranking.tiles import Ranks
+from camp_bench.ranking.vectors import rank_embeddings
 from camp_bench.records import (
     DatasetFacts,
     ExternalFacts,
@@ -43,7 +43,7 @@ from camp_bench.records import (
     write_arrays,
     write_record,
 )
-from camp_bench.machine.timing import timed
+from camp_bench.runs.keep import Reporter, environment_of, evaluation_record, evaluation_timings, query_arrays
 
 __all__ = ["ExternalSource", "add_external"]
 

@@ -17,11 +17,9 @@ from camp_bench.checkpoints.families import Checkpoint, read_checkpoint
 from camp_bench.checkpoints.vocabularies import read_vocabulary
 from camp_bench.config import Experiment, RunConfig, check_experiment, user_path
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
-from camp_bench.machine.devices import explained_memory
 from camp_bench.errors import CheckpointError, ConfigError
-from camp_bench.runs.saved import FinishedRun
+from camp_bench.machine.devices import explained_memory
 from camp_bench.models.registry import build_model, find_variant, variants
-from camp_bench.runs.keep import Reporter, environment_of
 from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
@@ -38,6 +36,8 @@ from camp_bench.records import (
     write_record,
 )
 from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
+from camp_bench.runs.keep import Reporter, environment_of
+from camp_bench.runs.saved import FinishedRun
 
 __all__ = ["CheckpointSource", "convert_checkpoint", "evaluate_checkpoints", "open_checkpoint", "parse_checkpoints"]
 

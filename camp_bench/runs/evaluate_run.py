@@ -11,22 +11,40 @@ from pathlib import Path
 
 import msgspec
 
-from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
 from camp_bench.config import MAX_WHOLE, check_examples, require_text, resolve_settings
+from camp_bench.config.protocols import find_protocol
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
 from camp_bench.data.judgements import ECCV_SETS, MIN_GRADE, OF_DATA, read_judgements
-from camp_bench.machine.devices import explained_memory, nondeterminism, require_precision, resolve_device, strict_numerics
 from camp_bench.errors import ConfigError, DataError
-from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
 from camp_bench.evaluation.attention import example_arrays
-from camp_bench.runs.saved import FinishedRun, open_run
+from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
+from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
 from camp_bench.evaluation.transductive import is_transductive
-from camp_bench.config.protocols import find_protocol
+from camp_bench.machine.devices import (
+    explained_memory,
+    nondeterminism,
+    require_precision,
+    resolve_device,
+    strict_numerics,
+)
 from camp_bench.ranking.tiles import TOP
-from camp_bench.runs.keep import OUT_OF_MEMORY, PairScores, Reporter, ScoreFile, dataset_facts, environment_of, evaluation_record, evaluation_timings, query_arrays, relevance_facts, told_of
 from camp_bench.records import CascadeFacts, RunRecord, new_run_folder, write_arrays, write_file, write_record
+from camp_bench.runs.keep import (
+    OUT_OF_MEMORY,
+    PairScores,
+    Reporter,
+    ScoreFile,
+    dataset_facts,
+    environment_of,
+    evaluation_record,
+    evaluation_timings,
+    query_arrays,
+    relevance_facts,
+    told_of,
+)
+from camp_bench.runs.saved import FinishedRun, open_run
 
 __all__ = ["EvaluationRequest", "evaluate_run"]
 

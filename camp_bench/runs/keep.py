@@ -15,11 +15,12 @@ from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.judgements import Judgements
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
 from camp_bench.data.word_vectors import WordVectors
+from camp_bench.evaluation.evaluate import Evaluation
+from camp_bench.evaluation.tiles import Numbers, OnScores
 from camp_bench.machine.devices import describe_device
 from camp_bench.machine.environment import collect_environment
-from camp_bench.evaluation.evaluate import Evaluation
 from camp_bench.ranking.metrics import hubness
-from camp_bench.runs.plan import RunPlan
+from camp_bench.ranking.positives import grade_correlations, positive_metrics
 from camp_bench.ranking.tiles import TOP
 from camp_bench.records import (
     CascadeFacts,
@@ -36,8 +37,7 @@ from camp_bench.records import (
     file_sha256,
     storable,
 )
-from camp_bench.ranking.positives import grade_correlations, positive_metrics
-from camp_bench.evaluation.tiles import Numbers, OnScores
+from camp_bench.runs.plan import RunPlan
 from camp_bench.runs.train import Observer, Trained
 
 __all__ = [

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from camp_bench.config import Experiment, RunConfig, Settings, check_experiment, resolve_preset, resolve_settings
-from camp_bench.machine.devices import resolve_device
 from camp_bench.errors import ConfigError, nearest
-from camp_bench.runs.start import read_initial, remaining_stages
+from camp_bench.machine.devices import resolve_device
 from camp_bench.models.base import Variant
 from camp_bench.models.registry import find_variant, resolve_options
 from camp_bench.records import RunRecord
+from camp_bench.runs.start import read_initial, remaining_stages
 
 __all__ = ["RunPlan", "plan_runs", "resolved_experiment"]
 

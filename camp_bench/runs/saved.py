@@ -11,8 +11,8 @@ import safetensors.torch
 
 from camp_bench.config import check_seeds, resolve_settings
 from camp_bench.data.vocabulary import Vocabulary
-from camp_bench.machine.devices import explained_memory
 from camp_bench.errors import ConfigError, DataError, RecordError
+from camp_bench.machine.devices import explained_memory
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options

@@ -20,15 +20,15 @@ from torch.nn.utils import clip_grad_norm_
 from camp_bench.config import Settings, Stage, stage_settings
 from camp_bench.data.batches import Batch, steps_per_epoch, training_batches
 from camp_bench.data.corpus import TokenizedSplit
-from camp_bench.machine.devices import autocast
 from camp_bench.errors import ConfigError, DataError, NumericError
 from camp_bench.evaluation.evaluate import Evaluation, evaluate_split
-from camp_bench.models.losses import same_image
+from camp_bench.evaluation.vitals import vital_signs
+from camp_bench.machine.devices import autocast
+from camp_bench.machine.timing import timed
 from camp_bench.models.base import PairModel
+from camp_bench.models.losses import same_image
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.records import EpochLog
-from camp_bench.machine.timing import timed
-from camp_bench.evaluation.vitals import vital_signs
 
 __all__ = ["Observer", "Trained", "train"]
 

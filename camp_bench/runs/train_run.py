@@ -20,16 +20,14 @@ from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, fingerprints
 from camp_bench.data.word_vectors import WordVectors, read_word_vectors
+from camp_bench.evaluation.attention import example_arrays
+from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
+from camp_bench.evaluation.tiles import tile_size
+from camp_bench.evaluation.transductive import is_transductive
 from camp_bench.machine.devices import explained_memory, nondeterminism, peak_device_bytes, strict_numerics
 from camp_bench.machine.environment import peak_memory_bytes
-from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
-from camp_bench.evaluation.attention import example_arrays
-from camp_bench.evaluation.transductive import is_transductive
-from camp_bench.runs.start import read_initial_weights, require_fit
 from camp_bench.models.base import Shape
 from camp_bench.models.registry import build_model
-from camp_bench.runs.plan import RunPlan, plan_runs
-from camp_bench.runs.keep import OUT_OF_MEMORY, Reporter, ScoreFile, dataset_facts, environment_of, evaluation_record, query_arrays, timings, training_record, vocabulary_facts
 from camp_bench.records import (
     VOCABULARY_NAME,
     WEIGHTS_NAME,
@@ -41,7 +39,20 @@ from camp_bench.records import (
     write_file,
     write_record,
 )
-from camp_bench.evaluation.tiles import tile_size
+from camp_bench.runs.keep import (
+    OUT_OF_MEMORY,
+    Reporter,
+    ScoreFile,
+    dataset_facts,
+    environment_of,
+    evaluation_record,
+    query_arrays,
+    timings,
+    training_record,
+    vocabulary_facts,
+)
+from camp_bench.runs.plan import RunPlan, plan_runs
+from camp_bench.runs.start import read_initial_weights, require_fit
 from camp_bench.runs.train import train
 
 __all__ = ["run_experiment"]

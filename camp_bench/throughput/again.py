@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from camp_bench.records.throughput import RANDOM, ThroughputReport, Workload
 from camp_bench.throughput.measure import measure_throughput
 from camp_bench.throughput.workload import random_lengths
-from camp_bench.records.throughput import RANDOM, ThroughputReport, Workload
 
 __all__ = ["measure_again"]
 

@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import TokenizedSplit
+from camp_bench.evaluation.tiles import prepare_caption_tile, prepare_image_tile, tile_size
 from camp_bench.models.base import PairModel, Prepared
-from camp_bench.ranking.tiles import Ranks, rank_tiles
 from camp_bench.ranking.grid import TileGrid, build_grid
+from camp_bench.ranking.tiles import Ranks, rank_tiles
 from camp_bench.throughput.flops import count_work
 from camp_bench.throughput.sampling import time_once
-from camp_bench.evaluation.tiles import prepare_caption_tile, prepare_image_tile, tile_size
 
 __all__ = ["Gallery", "Part", "build_gallery", "choose_part", "count_useful_flops"]
 

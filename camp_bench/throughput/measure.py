@@ -13,12 +13,20 @@ import torch
 
 from camp_bench.config import MAX_THREADS
 from camp_bench.data.corpus import TokenizedSplit
-from camp_bench.machine.devices import describe_device, explained_memory, nondeterminism, resolve_device, strict_numerics
-from camp_bench.machine.environment import collect_environment
 from camp_bench.errors import ConfigError
+from camp_bench.evaluation.tiles import prepare_caption_tile, prepare_image_tile
+from camp_bench.machine.devices import (
+    describe_device,
+    explained_memory,
+    nondeterminism,
+    resolve_device,
+    strict_numerics,
+)
+from camp_bench.machine.environment import collect_environment
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.registry import build_model, find_variant
 from camp_bench.records import Measurement
+from camp_bench.records.throughput import RANDOM, Baseline, ModelThroughput, ScalingPoint, ThroughputReport, Workload
 from camp_bench.throughput.flops import count_work, use_threads
 from camp_bench.throughput.items import PART_BYTES, build_gallery, choose_part, count_useful_flops
 from camp_bench.throughput.memory import peak_bytes, require_memory
@@ -34,8 +42,6 @@ from camp_bench.throughput.workload import (
     repeat_items,
     take_items,
 )
-from camp_bench.records.throughput import RANDOM, Baseline, ModelThroughput, ScalingPoint, ThroughputReport, Workload
-from camp_bench.evaluation.tiles import prepare_caption_tile, prepare_image_tile
 
 __all__ = ["measure_throughput"]
 

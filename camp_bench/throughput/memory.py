@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from camp_bench.machine.environment import peak_memory_bytes
 from camp_bench.errors import DeviceError
+from camp_bench.machine.environment import peak_memory_bytes
 
 __all__ = ["peak_bytes", "require_memory"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from camp_bench.throughput.sampling import Job
 from camp_bench.machine.threads import spread
+from camp_bench.throughput.sampling import Job
 
 __all__ = ["Product", "make_product"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from camp_bench.records import Measurement
 from camp_bench.machine.timing import timed
+from camp_bench.records import Measurement
 
 __all__ = ["Job", "seconds", "take_turns", "time_once"]
 

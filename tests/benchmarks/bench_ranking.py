@@ -11,8 +11,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from camp_bench.ranking.tiles import TOP, rank_tiles
 from camp_bench.ranking.grid import TileGrid, build_grid
+from camp_bench.ranking.tiles import TOP, rank_tiles
 
 IMAGES, CAPTIONS = 5000, 25000
 TILE_IMAGES, TILE_CAPTIONS = 500, 2500

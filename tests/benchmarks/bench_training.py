@@ -14,8 +14,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from camp_bench.data.batches import pad_tokens
-from camp_bench.models.losses import same_image
 from camp_bench.models.base import PairModel
+from camp_bench.models.losses import same_image
 from camp_bench.throughput.workload import VOCABULARY_SIZE, random_lengths
 
 REGIONS, WORDS, DIM = 36, 12.0, 256

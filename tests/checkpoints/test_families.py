@@ -14,6 +14,7 @@ from camp_bench.checkpoints.families import Checkpoint, read_checkpoint
 from camp_bench.errors import CheckpointError
 from camp_bench.models.registry import build_model
 
+
 def model(**opt: Any) -> VseModel:
     return VseModel(words=11, features=7, **opt)
 

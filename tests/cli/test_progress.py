@@ -13,10 +13,10 @@ from examples import SETTINGS, example_record
 from camp_bench.cli import progress
 from camp_bench.cli.progress import Pace, make_reporter
 from camp_bench.config import Experiment, Stage
-from camp_bench.report.foreign_text import PlainConsole
-from camp_bench.runs.plan import plan_runs
-from camp_bench.runs.keep import Reporter
 from camp_bench.records import EpochLog
+from camp_bench.report.foreign_text import PlainConsole
+from camp_bench.runs.keep import Reporter
+from camp_bench.runs.plan import plan_runs
 
 
 class Clock:

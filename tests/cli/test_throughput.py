@@ -9,8 +9,8 @@ import pytest
 from examples import TINY
 
 from camp_bench.cli import main
-from camp_bench.throughput import products, sampling
 from camp_bench.records.throughput import read_throughput
+from camp_bench.throughput import products, sampling
 
 SMALL = ("--images", "4", "--captions", "6", "--regions", "3", "--words", "4", "--dim", "8", "--turns", "2")
 

@@ -11,9 +11,9 @@ from comparison_examples import read_back, write_run
 
 import camp_bench
 from camp_bench.comparison import CompareOptions, compare, compare_groups
+from camp_bench.comparison.stats import holm
 from camp_bench.errors import ConfigError, RecordError
 from camp_bench.records import CascadeFacts, write_record
-from camp_bench.comparison.stats import holm
 
 QUICK = CompareOptions(resamples=500)
 

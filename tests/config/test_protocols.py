@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camp_bench.errors import ConfigError, DataError
 from camp_bench.config.protocols import PROTOCOLS, find_protocol, fold_images
+from camp_bench.errors import ConfigError, DataError
 
 
 def test_five_folds_of_coco_are_its_images_in_order() -> None:

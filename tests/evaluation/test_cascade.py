@@ -8,10 +8,10 @@ import pytest
 import torch
 from examples import SETTINGS, TINY
 
-from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.errors import DeviceError, NumericError
+from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
 from camp_bench.models.base import PairModel, Prepared, Shape
 from camp_bench.models.registry import build_model, find_variant
 from camp_bench.models.scan.model import Scan

@@ -9,10 +9,10 @@ from examples import SETTINGS, TINY
 
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
+from camp_bench.evaluation.vitals import flat_parts, vital_signs
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.runs.train import train
-from camp_bench.evaluation.vitals import flat_parts, vital_signs
 
 CPU = torch.device("cpu")
 GATED = ("camp", "camp:scalar-gates", "camp:gate_fusion_new", "camp:gate_fusion", "camp:gate_fusion-sum")

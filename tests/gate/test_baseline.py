@@ -16,9 +16,9 @@ from gate_examples import World, write_run, write_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from camp_bench.errors import OutputError, RecordError
 from camp_bench.gate import baseline
 from camp_bench.gate.baseline import Baseline, read_baseline, same_settings, window_of, write_baseline
-from camp_bench.errors import OutputError, RecordError
 from camp_bench.records import find_records, read_record
 
 WORLD = World(images=20)

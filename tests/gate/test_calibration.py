@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gate_examples import World, metrics_of, window
 
-from camp_bench.gate.baseline import Window, WindowRun
 from camp_bench.gate import noise, recall
+from camp_bench.gate.baseline import Window, WindowRun
 from camp_bench.gate.limits import parse_limits
 from camp_bench.gate.power import gate_power
 from camp_bench.gate.recall import judge_recall

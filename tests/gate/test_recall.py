@@ -10,13 +10,13 @@ import pytest
 from gate_examples import World, window
 from scipy import stats
 
-from camp_bench.gate.baseline import Window
+from camp_bench.comparison.stats import holm
 from camp_bench.errors import RecordError
+from camp_bench.gate.baseline import Window
 from camp_bench.gate.limits import parse_limits
 from camp_bench.gate.noise import difference_error, image_parts, seed_noise
 from camp_bench.gate.recall import judge_floors, judge_recall, recall_notes
 from camp_bench.records import Environment
-from camp_bench.comparison.stats import holm
 
 WORLD = World(images=100)
 

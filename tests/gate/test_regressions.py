@@ -13,11 +13,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from camp_bench.evaluation import evaluate
-from camp_bench.runs import evaluate_run as reevaluation
 from camp_bench.cli import main
+from camp_bench.evaluation import evaluate
 from camp_bench.models.scan.model import Scan
 from camp_bench.records import list_records, read_record, write_file
+from camp_bench.runs import evaluate_run as reevaluation
 
 EXPERIMENT = """
 models = ["scan"]

@@ -10,8 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from camp_bench.machine.devices import DEVICES, autocast, describe_device, explained_memory, nondeterminism, peak_device_bytes, resolve_device, strict_numerics
 from camp_bench.errors import DeviceError
+from camp_bench.machine.devices import (
+    DEVICES,
+    autocast,
+    describe_device,
+    explained_memory,
+    nondeterminism,
+    peak_device_bytes,
+    resolve_device,
+    strict_numerics,
+)
 
 CPU = torch.device("cpu")
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from camp_bench.runs.checkpoint import CheckpointSource, open_checkpoint
 from camp_bench.data import open_folder
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.vocabulary import tokenize
 from camp_bench.evaluation.evaluate import evaluate_split
-from camp_bench.runs.saved import FinishedRun
 from camp_bench.models.losses import same_image
+from camp_bench.runs.checkpoint import CheckpointSource, open_checkpoint
+from camp_bench.runs.saved import FinishedRun
 
 HOME = Path(os.environ.get("CAMP_BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden")
 FIGURES = HOME / "golden.json"

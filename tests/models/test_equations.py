@@ -15,12 +15,12 @@ from torch import Tensor
 
 from camp_bench.config import Settings
 from camp_bench.machine.devices import autocast
-from camp_bench.models.losses import triplet_loss
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.camp.plain import camp_plain
+from camp_bench.models.losses import triplet_loss
+from camp_bench.models.norms import l2norm, norm_from_square, unit, word_mask
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.models.scan import tile as scan
-from camp_bench.models.norms import l2norm, norm_from_square, unit, word_mask
-from camp_bench.models.camp.plain import camp_plain
 from camp_bench.models.scan.plain import normalize_affinity, scan_attention, scan_plain
 
 Vector = list[float]

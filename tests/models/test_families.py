@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings, resolve_settings
-from camp_bench.machine.devices import autocast
 from camp_bench.errors import ConfigError
-from camp_bench.models.losses import cross_entropy_loss, same_image, triplet_loss
+from camp_bench.machine.devices import autocast
 from camp_bench.models.base import PairModel, Shape
-from camp_bench.models.registry import ALIASES, build_model, find_variant, resolve_options, variants
+from camp_bench.models.losses import cross_entropy_loss, same_image, triplet_loss
 from camp_bench.models.norms import l2norm
+from camp_bench.models.registry import ALIASES, build_model, find_variant, resolve_options, variants
 
 NORMS = ("softmax", "l2norm", "clipped_l2norm", "l1norm", "clipped_l1norm", "clipped", "none")
 SCAN_NAMES = {

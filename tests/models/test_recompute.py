@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from camp_bench.data.batches import pad_tokens
-from camp_bench.models.losses import same_image
 from camp_bench.models.base import PairModel, Shape
+from camp_bench.models.losses import same_image
 from camp_bench.models.registry import build_model, find_variant, variants
 
 NAMES = sorted(variant.name for variant in variants() if variant.name.split(":")[0] == "camp")

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camp_bench.ranking.metrics import RECALL_AT, Counts, chance_metrics, expected_rank, hit_at, hubness, median_rank, retrieval_metrics
+from camp_bench.ranking.metrics import (
+    RECALL_AT,
+    Counts,
+    chance_metrics,
+    expected_rank,
+    hit_at,
+    hubness,
+    median_rank,
+    retrieval_metrics,
+)
 
 b_n_p = st.tuples(st.integers(0, 30), st.integers(0, 30), st.integers(1, 8))
 

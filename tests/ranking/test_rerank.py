@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camp_bench.ranking.tiles import DirectionRanks, rank_tiles
 from camp_bench.ranking.grid import build_grid
 from camp_bench.ranking.rerank import rerank
+from camp_bench.ranking.tiles import DirectionRanks, rank_tiles
 
 
 def proposed(b: list[int], n: list[int], p: list[int], ids: list[list[int]]) -> DirectionRanks:

@@ -14,11 +14,11 @@ from ranking_cases import Case, cases
 from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
-from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
-from camp_bench.ranking.tiles import TOP, Ranks, rank_matrix, rank_tiles
-from camp_bench.ranking.grid import TileGrid, build_grid
 from camp_bench.ranking import tiles
+from camp_bench.ranking.grid import TileGrid, build_grid
+from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
 from camp_bench.ranking.tally import DeviceTally
+from camp_bench.ranking.tiles import TOP, Ranks, rank_matrix, rank_tiles
 
 Ints = npt.NDArray[np.int64]
 Scorer = Callable[[int, int], Tensor]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from camp_bench.ranking.vectors import rank_embeddings
 from camp_bench.errors import CampBenchError, ConfigError, DataError, NumericError
 from camp_bench.ranking.tiles import rank_matrix
+from camp_bench.ranking.vectors import rank_embeddings
 
 
 def some(n: int, m: int, size: int) -> tuple[Any, Any, Any]:

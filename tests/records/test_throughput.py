@@ -11,7 +11,14 @@ from examples import example_throughput
 
 from camp_bench.errors import OutputError, RecordError
 from camp_bench.records import Measurement
-from camp_bench.records.throughput import ScalingPoint, encode_throughput, quartiles, read_throughput, relative_spread, write_output
+from camp_bench.records.throughput import (
+    ScalingPoint,
+    encode_throughput,
+    quartiles,
+    read_throughput,
+    relative_spread,
+    write_output,
+)
 
 
 def test_a_report_reads_back_as_it_was_written(tmp_path: Path) -> None:

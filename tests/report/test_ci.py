@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camp_bench.report import ci
-from camp_bench.report.ci.escaping import annotation_data, annotation_property, markdown, without_commands
 from camp_bench.errors import OutputError
-from camp_bench.report.foreign_text import one_line
 from camp_bench.gate.power import GatePower, PowerRow
 from camp_bench.gate.verdicts import GateReport, Row, Verdict, refusal
+from camp_bench.report import ci
+from camp_bench.report.ci.escaping import annotation_data, annotation_property, markdown, without_commands
+from camp_bench.report.foreign_text import one_line
 
 EVIL = "x\n::error::pwned\r\n##[group]|<script>]]>&\"'`*_[a](http://b)\x1b[31m\x00\u202e\ud800%0A,=1+1"
 

@@ -18,10 +18,10 @@ from rich.console import Console
 from camp_bench.comparison import CompareOptions, Comparison, compare
 from camp_bench.errors import ConfigError
 from camp_bench.report import comparison_sheets, draw_comparisons, explain, format_of, render
+from camp_bench.report.document import Cell, Column, Sheet
 from camp_bench.report.formats import FORMATS
 from camp_bench.report.writers.latex import escape_latex
 from camp_bench.report.writers.markdown import escape_markdown
-from camp_bench.report.document import Cell, Column, Sheet
 from camp_bench.report.writers.terminal import draw_sheet, raised
 
 NASTY = r"=1+1_x{} \input{a}|<b>&amp;%#$^~`*[a](b)é∞" + "\x1b[31m"

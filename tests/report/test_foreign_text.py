@@ -17,10 +17,10 @@ from rich.table import Table
 from camp_bench.cli import counting, main
 from camp_bench.cli.output import say, show, write_text
 from camp_bench.comparison import group_results
-from camp_bench.report.foreign_text import PlainColumn, PlainConsole, one_line, plain, visible
 from camp_bench.records import list_records, read_record
 from camp_bench.report import draw_sheet, results_table
 from camp_bench.report.document import Cell, Column, Sheet
+from camp_bench.report.foreign_text import PlainColumn, PlainConsole, one_line, plain, visible
 from camp_bench.report.throughput import print_throughput
 
 NAME = "clip[base] [/red] :cat: \x1b[2J"

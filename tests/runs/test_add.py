@@ -11,15 +11,15 @@ import torch
 from examples import TINY
 from run_examples import Quiet
 
-from camp_bench.config import protocols
 from camp_bench.cli import main
+from camp_bench.config import protocols
+from camp_bench.config.protocols import Protocol
 from camp_bench.data import open_dataset
 from camp_bench.errors import ConfigError, DataError, NumericError
-from camp_bench.runs.add import ExternalSource, add_external
 from camp_bench.ranking.metrics import retrieval_metrics
-from camp_bench.config.protocols import Protocol
 from camp_bench.ranking.tiles import rank_matrix
 from camp_bench.records import list_records, read_arrays, read_record
+from camp_bench.runs.add import ExternalSource, add_external
 
 IMAGES, CAPTIONS = 5, 25
 IMAGE_OF = np.repeat(np.arange(IMAGES), 5)

@@ -12,8 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from foreign import Instance, VseModel, save2, write_folder, write_vocabulary
-from foreign import SCAN, VSEPP
+from foreign import SCAN, VSEPP, Instance, VseModel, save2, write_folder, write_vocabulary
 from torch import Tensor
 
 from camp_bench.checkpoints.vocabularies import read_vocabulary

@@ -10,19 +10,17 @@ import numpy as np
 import pytest
 import torch
 from examples import TINY, damage
-from run_examples import SMALL, Quiet, train_one
+from run_examples import Quiet, train_one
 
 from camp_bench.cli.results import describe_cascade, describe_precision
-from camp_bench.config import Experiment
 from camp_bench.errors import CampBenchError, ConfigError, DataError, DeviceError, RecordError
-from camp_bench.runs.train_run import run_experiment
-from camp_bench.runs.saved import open_run
 from camp_bench.models.base import Prepared
 from camp_bench.models.vsepp.model import Vsepp
-from camp_bench.runs.plan import RunPlan
 from camp_bench.ranking.tiles import rank_matrix
-from camp_bench.records import EpochLog, RunRecord, list_records, read_arrays, read_record, write_record
+from camp_bench.records import list_records, read_arrays, read_record, write_record
 from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
+from camp_bench.runs.saved import open_run
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:

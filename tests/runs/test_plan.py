@@ -10,8 +10,8 @@ from examples import example_record
 
 from camp_bench.config import Experiment, dump_experiment, parse_experiment, stage_settings
 from camp_bench.errors import ConfigError, DeviceError
-from camp_bench.runs.plan import plan_runs, resolved_experiment
 from camp_bench.records import WEIGHTS_NAME
+from camp_bench.runs.plan import plan_runs, resolved_experiment
 
 
 def test_all_models_run_under_one_seed_before_the_next() -> None:

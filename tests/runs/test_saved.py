@@ -13,8 +13,8 @@ from examples import damage
 from run_examples import train_one
 
 from camp_bench.errors import RecordError
-from camp_bench.runs.saved import open_run
 from camp_bench.records import read_record, write_record
+from camp_bench.runs.saved import open_run
 
 
 @pytest.fixture(scope="module")

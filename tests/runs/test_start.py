@@ -12,9 +12,9 @@ from examples import SETTINGS, example_record
 
 from camp_bench.config import Settings, Stage
 from camp_bench.errors import ConfigError, RecordError
-from camp_bench.runs.start import InitialWeights, read_initial, remaining_stages, require_fit
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant
+from camp_bench.runs.start import InitialWeights, read_initial, remaining_stages, require_fit
 
 WORDS = ("a", "dog", "runs")
 STAGED = msgspec.structs.replace(

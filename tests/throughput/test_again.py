@@ -9,9 +9,9 @@ import pytest
 from camp_bench.cli import main
 from camp_bench.gate.limits import parse_limits
 from camp_bench.gate.speed import judge_speed
+from camp_bench.records.throughput import ThroughputReport, Workload, encode_throughput
 from camp_bench.throughput import measure_throughput
 from camp_bench.throughput.again import measure_again
-from camp_bench.records.throughput import ThroughputReport, Workload, encode_throughput
 
 SMALL = Workload(images=4, captions=7, regions=3, dim=8, feature_size=6, words=7.3)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from camp_bench.throughput.flops import Work, count_work, use_threads
 from camp_bench.machine.threads import spread
+from camp_bench.throughput.flops import Work, count_work, use_threads
 
 A, B, V = torch.rand(3, 4), torch.rand(4, 5), torch.rand(4)
 

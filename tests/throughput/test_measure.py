@@ -11,10 +11,11 @@ import torch
 from examples import TINY
 
 from camp_bench.errors import ConfigError, DeviceError
-from camp_bench.throughput import measure_throughput, measure as measuring, products, sampling
+from camp_bench.records.throughput import Workload
+from camp_bench.throughput import measure as measuring
+from camp_bench.throughput import measure_throughput, products, sampling
 from camp_bench.throughput.memory import require_memory
 from camp_bench.throughput.products import make_product
-from camp_bench.records.throughput import Workload
 
 CPU = torch.device("cpu")
 SMALL = Workload(images=6, captions=10, regions=3, words=4.0, dim=8, feature_size=8)

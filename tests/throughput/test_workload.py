@@ -8,6 +8,7 @@ import pytest
 from examples import TINY
 
 from camp_bench.errors import ConfigError, DataError
+from camp_bench.records.throughput import Workload
 from camp_bench.throughput.workload import (
     check_workload,
     default_sizes,
@@ -17,7 +18,6 @@ from camp_bench.throughput.workload import (
     repeat_items,
     take_items,
 )
-from camp_bench.records.throughput import Workload
 
 SMALL = Workload(images=4, captions=10, regions=3, words=6.0, feature_size=8)
 

@@ -6,8 +6,28 @@ resamples, permutes or counts captions by themselves where it says how sure a fi
 
 from __future__ import annotations
 
-from camp_bench.comparison.stats.inference import Error, combined_error, holm, mcnemar_mid_p, percentile_interval, probability_of_improvement, rope_verdict, t_interval, t_p_value, wilcoxon_p, wins_ties_losses
-from camp_bench.comparison.stats.per_image import PerImage, clustered_error, fold_mean, influences, metric_names, per_image, shares
+from camp_bench.comparison.stats.inference import (
+    Error,
+    combined_error,
+    holm,
+    mcnemar_mid_p,
+    percentile_interval,
+    probability_of_improvement,
+    rope_verdict,
+    t_interval,
+    t_p_value,
+    wilcoxon_p,
+    wins_ties_losses,
+)
+from camp_bench.comparison.stats.per_image import (
+    PerImage,
+    clustered_error,
+    fold_mean,
+    influences,
+    metric_names,
+    per_image,
+    shares,
+)
 from camp_bench.comparison.stats.resampling import RESAMPLES, bootstrap, sign_flip_p
 
 __all__ = [

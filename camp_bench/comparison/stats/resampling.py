@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.comparison.stats.per_image import PerImage, metric_names
 from camp_bench.errors import DataError
 from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.comparison.stats.per_image import PerImage, metric_names
 
 __all__ = ["RESAMPLES", "bootstrap", "sign_flip_p"]
 

@@ -20,7 +20,15 @@ from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, differing_group
 from camp_bench.data.folder.layout import SPLITS, captions_a_row, differing_rows
 from camp_bench.data.folder.npy import Header, read_header, read_rows
 from camp_bench.data.folder.staging import Progress
-from camp_bench.data.folder.texts import BYTE_ORDER_MARK, find_caption_faults, find_id_faults, find_index_faults, ids_an_image, read_content, split_lines
+from camp_bench.data.folder.texts import (
+    BYTE_ORDER_MARK,
+    find_caption_faults,
+    find_id_faults,
+    find_index_faults,
+    ids_an_image,
+    read_content,
+    split_lines,
+)
 from camp_bench.errors import DataError
 
 __all__ = ["Problem", "verify_folder"]

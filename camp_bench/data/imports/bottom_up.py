@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.imports.captions import CaptionedImage, caption_texts, image_key
 from camp_bench.data.folder.staging import Progress, Staging, file_identity, finite_as
+from camp_bench.data.imports.captions import CaptionedImage, caption_texts, image_key
 from camp_bench.errors import ConfigError, DataError
 
 __all__ = ["COLUMNS", "import_bottom_up"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from camp_bench.data.folder.layout import require_split
 from camp_bench.data.imports.caption_table import read_table
 from camp_bench.data.imports.captions import SPLIT_WORDS, CaptionedImage
 from camp_bench.data.imports.coco import is_coco, read_coco
 from camp_bench.data.imports.karpathy import read_karpathy
-from camp_bench.data.folder.layout import require_split
 from camp_bench.errors import ConfigError, DataError
 
 __all__ = ["parse_caption_files", "read_caption_files"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from camp_bench.data.imports.captions import CaptionedImage, clean_caption, clean_line, read_split_word, require_unique
 from camp_bench.data.folder.texts import read_content, split_lines
+from camp_bench.data.imports.captions import CaptionedImage, clean_caption, clean_line, read_split_word, require_unique
 from camp_bench.errors import ConfigError, DataError
 
 __all__ = ["read_table"]

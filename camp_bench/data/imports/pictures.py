@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.imports.captions import CaptionedImage, caption_texts
 from camp_bench.data.folder.staging import Progress, Staging, finite_as, require_new
+from camp_bench.data.imports.captions import CaptionedImage, caption_texts
 from camp_bench.errors import CampBenchError, ConfigError, DataError, nearest
 
 if TYPE_CHECKING:

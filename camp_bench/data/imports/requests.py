@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from camp_bench.data.folder.staging import Progress, file_identity, require_new
 from camp_bench.data.imports.bottom_up import import_bottom_up
 from camp_bench.data.imports.caption_files import parse_caption_files, read_caption_files
 from camp_bench.data.imports.captions import CaptionedImage, group_by_split
 from camp_bench.data.imports.scan_release import import_scan
-from camp_bench.data.folder.staging import Progress, file_identity, require_new
 from camp_bench.errors import ConfigError, DataError
 
 __all__ = ["import_dataset", "read_captions_by_split"]

@@ -14,7 +14,18 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.toy.scenes import COLOURS, KINDS, MAX_RELATIONS, MAX_THINGS, PLACES, RELATIONS, SIZES, STATES, Scene, Thing
+from camp_bench.data.toy.scenes import (
+    COLOURS,
+    KINDS,
+    MAX_RELATIONS,
+    MAX_THINGS,
+    PLACES,
+    RELATIONS,
+    SIZES,
+    STATES,
+    Scene,
+    Thing,
+)
 
 __all__ = ["MIN_REGIONS", "RegionMaker"]
 

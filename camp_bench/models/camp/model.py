@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
-from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
-from camp_bench.models.encoders import WordEncoder, linear, region_encoder
-from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
-from camp_bench.models.camp.tile import camp_tile
-from camp_bench.models.norms import even_lengths
 from camp_bench.models.camp.plain import CampForm, camp_attention, camp_plain
+from camp_bench.models.camp.tile import camp_tile
+from camp_bench.models.encoders import WordEncoder, linear, region_encoder
+from camp_bench.models.losses import CLAMP, matching_loss
+from camp_bench.models.norms import even_lengths
+from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "Camp", "CampOptions", "combined_variants"]

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from camp_bench.models.norms import row_cosine, word_mask
-from camp_bench.models.camp.plain import WHOLE, CampForm
 from camp_bench.machine.product import product, product_relu
+from camp_bench.machine.threads import spread
+from camp_bench.models.camp.plain import WHOLE, CampForm
+from camp_bench.models.norms import row_cosine, word_mask
 from camp_bench.models.recompute import score_tile
 from camp_bench.shapes import Bool, Float, Int
-from camp_bench.machine.threads import spread
 
 __all__ = ["camp_tile"]
 

@@ -27,13 +27,13 @@ import msgspec
 from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
-from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
-from camp_bench.models.encoders import WordEncoder, linear, region_encoder
-from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
-from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
-from camp_bench.models.norms import even_lengths, l2norm
 from camp_bench.models.camp_released.plain import ReleasedForm, camp_released_attention, camp_released_plain
+from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
+from camp_bench.models.encoders import WordEncoder, linear, region_encoder
+from camp_bench.models.losses import CLAMP, matching_loss
+from camp_bench.models.norms import even_lengths, l2norm
+from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "CampReleased", "CampReleasedOptions"]

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from camp_bench.models.norms import EPSILON, l2norm, norm_from_square, row_cosine, word_mask
-from camp_bench.models.camp_released.plain import PADDED_WORDS, ReleasedForm
 from camp_bench.machine.product import product, product_relu
+from camp_bench.machine.threads import spread
+from camp_bench.models.camp_released.plain import PADDED_WORDS, ReleasedForm
+from camp_bench.models.norms import EPSILON, l2norm, norm_from_square, row_cosine, word_mask
 from camp_bench.models.recompute import score_tile
 from camp_bench.shapes import Float, Int
-from camp_bench.machine.threads import spread
 
 __all__ = ["GROUP", "camp_released_tile", "prepare_captions", "prepare_images"]
 

@@ -16,8 +16,8 @@ from camp_bench.models import presets
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import WordEncoder, region_encoder
 from camp_bench.models.norms import l2norm
-from camp_bench.models.scan.plain import scan_attention, scan_plain
 from camp_bench.models.recompute import score_tile
+from camp_bench.models.scan.plain import scan_attention, scan_plain
 from camp_bench.models.scan.tile import ENTRIES, ScanForm, gram, scan_pairs, scan_tile
 from camp_bench.shapes import Float, Int
 

@@ -21,15 +21,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from camp_bench.models.scan.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
 from camp_bench.machine.devices import float32_on_cpu
-from camp_bench.models.norms import EPSILON, norm_from_square, word_mask
-from camp_bench.models.scan.packing import Pack, pack_captions
 from camp_bench.machine.product import product
+from camp_bench.machine.threads import cut, spread
+from camp_bench.models.norms import EPSILON, norm_from_square, word_mask
+from camp_bench.models.scan.axes import Axis, PackedAxis, PaddedAxis, RegionAxis
 from camp_bench.models.scan.lanes import Lanes, pad_gram, sort_captions
 from camp_bench.models.scan.loops import CANCELLATION, NORMS, POOLINGS, Codes
+from camp_bench.models.scan.packing import Pack, pack_captions
 from camp_bench.shapes import Bool, Float, Int
-from camp_bench.machine.threads import cut, spread
 
 __all__ = ["CANCELLATION", "ENTRIES", "ScanForm", "gram", "scan_pairs", "scan_tile"]
 

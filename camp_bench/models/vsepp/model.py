@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from camp_bench.config import Settings
+from camp_bench.machine.product import product
 from camp_bench.models import presets
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.encoders import SentenceEncoder, region_encoder
 from camp_bench.models.norms import unit
 from camp_bench.models.vsepp.order import order_plain, order_tile
-from camp_bench.machine.product import product
 from camp_bench.shapes import Float, Int
 
 __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from camp_bench.report.ci.escaping import annotation_data, annotation_property
 from camp_bench.gate.verdicts import GateReport
+from camp_bench.report.ci.escaping import annotation_data, annotation_property
 
 __all__ = ["github_annotations"]
 

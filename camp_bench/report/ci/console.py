@@ -6,11 +6,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from camp_bench.gate.power import LIKELY, GatePower
+from camp_bench.gate.verdicts import GateReport
 from camp_bench.report.ci.cells import HEADERS, cells
 from camp_bench.report.ci.escaping import without_commands
 from camp_bench.report.foreign_text import PlainConsole, one_line
-from camp_bench.gate.power import LIKELY, GatePower
-from camp_bench.gate.verdicts import GateReport
 
 __all__ = ["print_lines", "print_power", "print_report"]
 

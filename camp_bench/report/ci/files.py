@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from camp_bench.report.ci.cells import HEADERS, cells
-from camp_bench.report.ci.escaping import markdown
 from camp_bench.errors import OutputError
-from camp_bench.report.foreign_text import one_line
 from camp_bench.gate.verdicts import GateReport, Row
 from camp_bench.records.throughput import write_output
+from camp_bench.report.ci.cells import HEADERS, cells
+from camp_bench.report.ci.escaping import markdown
+from camp_bench.report.foreign_text import one_line
 
 __all__ = ["benchmark_json", "junit_xml", "markdown_summary", "report_json", "write_report"]
 

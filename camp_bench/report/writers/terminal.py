@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from camp_bench.comparison import Comparison
-from camp_bench.report.foreign_text import plain, visible
 from camp_bench.report.comparison import comparison_sheets, title_of
-from camp_bench.report.prose import explain
 from camp_bench.report.document import Cell, Column, Sheet
+from camp_bench.report.foreign_text import plain, visible
+from camp_bench.report.prose import explain
 
 __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 

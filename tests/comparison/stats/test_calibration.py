@@ -9,9 +9,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.comparison.stats import PerImage, clustered_error, combined_error, influences, percentile_interval, shares, sign_flip_p, t_interval, t_p_value
+from camp_bench.comparison.stats import (
+    PerImage,
+    clustered_error,
+    combined_error,
+    influences,
+    percentile_interval,
+    shares,
+    sign_flip_p,
+    t_interval,
+    t_p_value,
+)
 from camp_bench.comparison.stats.resampling import bootstrap
+from camp_bench.ranking.metrics import RECALL_AT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

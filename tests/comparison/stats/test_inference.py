@@ -7,7 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from camp_bench.comparison.stats import combined_error, holm, mcnemar_mid_p, percentile_interval, probability_of_improvement, rope_verdict, t_interval, t_p_value, wilcoxon_p, wins_ties_losses
+from camp_bench.comparison.stats import (
+    combined_error,
+    holm,
+    mcnemar_mid_p,
+    percentile_interval,
+    probability_of_improvement,
+    rope_verdict,
+    t_interval,
+    t_p_value,
+    wilcoxon_p,
+    wins_ties_losses,
+)
 
 
 def test_without_image_variance_it_is_welchs_test() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from per_image_examples import made_run
 
+from camp_bench.comparison.stats import clustered_error, fold_mean, influences, metric_names, per_image, shares
 from camp_bench.errors import DataError
 from camp_bench.ranking.metrics import retrieval_metrics
-from camp_bench.comparison.stats import clustered_error, fold_mean, influences, metric_names, per_image, shares
 
 
 def counts(*b: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from per_image_examples import made_run, run_on
 
-from camp_bench.errors import DataError
 from camp_bench.comparison.stats import PerImage, bootstrap, clustered_error, fold_mean, influences, shares, sign_flip_p
 from camp_bench.comparison.stats import resampling as module
+from camp_bench.errors import DataError
 
 
 def plain_bootstrap(run: PerImage, resamples: int, rng: np.random.Generator) -> dict[str, list[float]]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from camp_bench.data import open_folder
+from camp_bench.data.folder.staging import partial_folder
 from camp_bench.data.imports.bottom_up import import_bottom_up
 from camp_bench.data.imports.captions import CaptionedImage
-from camp_bench.data.folder.staging import partial_folder
 from camp_bench.errors import ConfigError, DataError
 
 IMAGES = {

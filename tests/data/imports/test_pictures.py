@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from camp_bench.data import open_folder
+from camp_bench.data.folder.staging import partial_folder
 from camp_bench.data.imports.captions import CaptionedImage
 from camp_bench.data.imports.pictures import Extracted, extract_folder
-from camp_bench.data.folder.staging import partial_folder
 from camp_bench.errors import ConfigError, DataError, OutputError
 
 pillow = pytest.importorskip("PIL.Image", reason="the extra 'effnet' isn't installed")

@@ -12,8 +12,8 @@ import pytest
 
 from camp_bench.data import open_folder
 from camp_bench.data.fingerprints import fingerprints
-from camp_bench.data.imports.scan_release import import_scan
 from camp_bench.data.folder.staging import partial_folder
+from camp_bench.data.imports.scan_release import import_scan
 from camp_bench.errors import DataError
 
 IMAGES = {"train": 6, "dev": 2, "test": 3, "testall": 4}

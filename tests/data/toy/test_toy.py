@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camp_bench.data.dataset import Dataset, Split
-from camp_bench.data.toy.dataset import CAPTIONS_PER_IMAGE, ToyOptions, draw_pictures, make_toy, parse_toy
 from camp_bench.data.toy.captions import GROUPS, PLACE_GROUPS, Caption, Mention, write_captions
+from camp_bench.data.toy.dataset import CAPTIONS_PER_IMAGE, ToyOptions, draw_pictures, make_toy, parse_toy
 from camp_bench.data.toy.regions import MIN_REGIONS, RegionMaker
 from camp_bench.data.toy.scenes import COLOURS, KINDS, RELATIONS, Draws, Scene, Thing, draw_scene, fits, retouch
 from camp_bench.data.toy.truth import find_true_pairs

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from camp_bench.models.camp.plain import CampForm, camp_plain
 from camp_bench.models.camp.tile import camp_tile
 from camp_bench.models.norms import word_mask
-from camp_bench.models.camp.plain import CampForm, camp_plain
 
 DIM = 6
 LENGTHS = torch.tensor([7, 1, 4, 3, 2])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from camp_bench.models.base import PairModel, Shape
-from camp_bench.models.registry import build_model, find_variant
-from camp_bench.models.norms import word_mask
 from camp_bench.models.camp_released.plain import PADDED_WORDS
+from camp_bench.models.norms import word_mask
+from camp_bench.models.registry import build_model, find_variant
 
 Vector = list[float]
 
