@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from camp_bench.checkpoints.containers import LEGACY_START
+from camp_bench.checkpoints.torch_file import LEGACY_START
 
 __all__ = ["Foreign", "Instance", "VseModel", "dump2", "raw_pickle", "save2", "write_folder", "write_vocabulary"]
 
@@ -121,12 +121,12 @@ def camp_layers(measure: str, dim: int, is_sum: bool) -> dict[str, tuple[int, ..
             sizes[f"{name}.weight"] = (dim, dim if is_sum else 2 * dim)
             if not new:
                 sizes[f"{name}.bias"] = (dim,)
-        sizes |= {"fc_out.0.weight": (dim, 2 * dim), "fc_out.0.bias": (dim,)}
-        sizes |= {"fc_out.2.weight": (1, dim), "fc_out.2.bias": (1,)}
+        sizes |= {"fc_out.0.weight": (dim, dim if is_sum else 2 * dim), "fc_out.0.bias": (dim,)}
+        sizes |= {"fc_out.3.weight": (1, dim), "fc_out.3.bias": (1,)}
     if measure != "cross_attention_new":
-        for name in ("reduce_1", "reduce_2"):
-            sizes |= {f"{name}.fc1.weight": (dim, dim), f"{name}.fc1.bias": (dim,)}
-            sizes |= {f"{name}.fc2.weight": (4, dim), f"{name}.fc2.bias": (4,)}
+        for name in ("reduce_1.linear", "reduce_2.linear"):
+            sizes |= {f"{name}.0.weight": (dim, dim), f"{name}.0.bias": (dim,)}
+            sizes |= {f"{name}.2.weight": (4, dim), f"{name}.2.bias": (4,)}
     return sizes
 
 
@@ -137,7 +137,7 @@ class VseModel:
         self, *, words: int, features: int, dim: int = 6, word_dim: int = 5, seed: int = 0, **opt: Any
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.two_way = "cross_attn" in opt or opt.get("measure") in CAMP_MEASURES
+        self.two_way = opt.get("bi_gru", "cross_attn" in opt or opt.get("measure") in CAMP_MEASURES)
         shapes = {"embed.weight": (words, word_dim)}
         for direction in ("", "_reverse")[: 1 + self.two_way]:
             shapes |= {
@@ -157,7 +157,14 @@ class VseModel:
             self.scorer = {name: draw(shape) / 2 for name, shape in sizes.items()}
         common = {"embed_size": dim, "word_dim": word_dim, "img_dim": features, "vocab_size": words, "num_layers": 1}
         common |= {"margin": 0.2, "max_violation": True, "num_epochs": 30, "batch_size": 128, "learning_rate": 0.0002}
-        common |= {"lr_update": 15, "grad_clip": 2.0, "no_imgnorm": False, "data_name": "f30k_precomp"}
+        camp = opt.get("measure") in CAMP_MEASURES
+        common |= {
+            "lr_update": 15,
+            "grad_clip": 2.0,
+            "no_imgnorm": camp,
+            "no_txtnorm": camp,
+            "data_name": "f30k_precomp",
+        }
         self.opt: dict[str, Any] = common | {"data_path": "/data3/precomp", "logger_name": "runs/x"} | opt
 
     def content(self, opt: Any = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Checkpoints and vocabularies of other programs, read without running anything that they hold.
 
-`pickles` reads a pickle as data, `containers` torch's files around one, `vocabularies` word lists, and `families` finds
-out which model of camp-bench the weights are of.
+`pickle_data` reads a pickle with inert classes, `torch_file` what torch.save wrote, `vocabularies` word lists, and
+`families` finds out which model of camp-bench the weights are of.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Layers are known by the names that the released program gives them: `img_key_fc`, `txt_query_fc` and the like project
 regions and words, `weighted_txt_key_fc` and the like the messages made of them; `fc_1` fuses on the image's side,
 `fc_2` on the caption's, and `fc_out` scores. The layers that pool are known by their shapes, D x D and then 4 x D, the
-image's first. No checkpoint of the authors was at hand to try this on; one with other names is refused.
+image's first. A checkpoint with other names is refused.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ def scorer_weights(part: StateDict, measure: str, dim: int) -> dict[str, Tensor]
         for ours, theirs in (KEYS | (NEW if new else {})).items()
     }
     if gated:
-        width = dim if scorer_fusion(part, dim) == "sum" else 2 * dim
+        width = dim if scorer_fusion(part, dim) == "sum" else 2 * dim  # of the pooled vectors together as well
         for ours, theirs in FUSED.items():
             (layer,) = _layers(part, theirs, 1)
             weights[f"{ours}.weight"] = part.take(f"{layer}.weight", dim, width)
             if not new:
                 weights[f"{ours}.bias"] = part.take(f"{layer}.bias", dim)
         hidden, out = _layers(part, "fc_out", 2)
-        weights["hidden.weight"] = part.take(f"{hidden}.weight", dim, 2 * dim)
+        weights["hidden.weight"] = part.take(f"{hidden}.weight", dim, width)
         weights["hidden.bias"] = part.take(f"{hidden}.bias", dim)
         weights["out.weight"] = part.take(f"{out}.weight", 1, dim)
         weights["out.bias"] = part.take(f"{out}.bias", 1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
 
-from camp_bench.checkpoints.containers import TorchFile
-from camp_bench.checkpoints.pickles import Record
+from camp_bench.checkpoints.torch_file import Namespace
 from camp_bench.errors import CheckpointError, nearest
 
 __all__ = ["Options", "Plain", "StateDict", "plain_count", "plain_number"]
@@ -26,8 +26,8 @@ LONGEST_TEXT: Final = 500
 class StateDict:
     """One state dict of a checkpoint, by names without the `module.` of torch's DataParallel."""
 
-    def __init__(self, file: TorchFile, what: str, content: Any) -> None:
-        self._file, self.where = file, f"{file.path}: {what}"
+    def __init__(self, path: Path, what: str, content: Any) -> None:
+        self._path, self.where = path, f"{path}: {what}"
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
             raise CheckpointError(f"{self.where} is no state dict; expected weights by name")
         self._left: dict[str, Any] = {name.removeprefix("module."): value for name, value in content.items()}
@@ -42,7 +42,7 @@ class StateDict:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the size of a weight that was not taken yet."""
-        return tuple(self._file.tensor(self._left[name], name).shape)
+        return tuple(self._tensor(self._left[name], name).shape)
 
     def take(self, name: str, *shape: int | None) -> Tensor:
         """Return a weight as float32, of that shape (None: any size), and count it as used.
@@ -51,35 +51,21 @@ class StateDict:
         """
         if name not in self._left:
             raise CheckpointError(f"{self.where} lacks {name}{nearest(name, self._left)}")
-        found = self._file.tensor(self._left.pop(name), name)
+        found = self._tensor(self._left.pop(name), name)
         fits = len(found.shape) == len(shape) and all(b in (a, None) for a, b in zip(found.shape, shape, strict=True))
         if not fits or not found.is_floating_point():
             expected = " x ".join("any" if size is None else f"{size}" for size in shape) or "one number"
             got = " x ".join(map(str, found.shape)) or "one number"
             raise CheckpointError(f"{self.where}: {name} is {got} of {found.dtype}; expected {expected} floats")
-        return self._finite(found.to(torch.float32), name)
-
-    def take_linear(self, name: str, *shape: int | None) -> Tensor:
-        """Return the weight matrix of a linear layer, of whichever shape a weight_norm took it apart in.
-
-        `weight_g` has one number for the matrix (dim=None), as in SCAN, or one a row (dim=0).
-        """
-        if f"{name}.weight_g" not in self.names:
-            return self.take(f"{name}.weight", *shape)
-        direction = self.take(f"{name}.weight_v", *shape).double()
-        length = self.take(f"{name}.weight_g", *self.shape(f"{name}.weight_g")).double()
-        if length.numel() not in (1, len(direction)):
-            raise CheckpointError(f"{self.where}: {name}.weight_g doesn't fit {name}.weight_v")
-        over = None if length.numel() == 1 else 1
-        weight: Tensor = direction * (
-            length.reshape(-1, 1) / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
-        )
-        return self._finite(weight.float(), f"{name}.weight_v")
-
-    def _finite(self, weight: Tensor, name: str) -> Tensor:
+        weight = found.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if not bool(torch.isfinite(weight).all()):
-            raise CheckpointError(f"{self.where}: {name} holds or gives NaN or infinity; expected finite weights")
+            raise CheckpointError(f"{self.where}: {name} holds NaN or infinity; expected finite weights")
         return weight
+
+    def _tensor(self, value: Any, name: str) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise CheckpointError(f"{self._path}: {name} is a {type(value).__name__}; expected a tensor")
+        return value.detach()
 
     def refuse_rest(self, model: str) -> None:
         """Raise CheckpointError where weights are left that the model has no use for."""
@@ -95,7 +81,7 @@ class Options:
     """The options that a program stored with its weights. plain: its plain values, those in tables by dotted name."""
 
     def __init__(self, where: str, opt: Any) -> None:
-        values = opt.fields if isinstance(opt, Record) else opt
+        values = vars(opt) if isinstance(opt, Namespace) else opt
         if not isinstance(values, dict):
             raise CheckpointError(f"{where}: no options 'opt'; expected those that the program was started with")
         self.where = where
@@ -108,7 +94,7 @@ class Options:
             self._looked += 1
             if self._looked > MOST_OPTIONS:
                 return
-            inner = value.fields if isinstance(value, Record) else value
+            inner = vars(value) if isinstance(value, Namespace) else value
             if not _is_text(key):
                 continue
             if isinstance(inner, dict) and depth < 3:

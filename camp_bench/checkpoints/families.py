@@ -6,17 +6,18 @@ have two state dicts, image encoder and text encoder; CAMP has its scorer as a t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from torch import Tensor
 
 from camp_bench.checkpoints.camp_scorer import MEASURES, scorer_fusion, scorer_weights
-from camp_bench.checkpoints.containers import TorchFile
 from camp_bench.checkpoints.contents import Options, Plain, StateDict, plain_count, plain_number
+from camp_bench.checkpoints.torch_file import load_checkpoint
 from camp_bench.config import Settings, resolve_settings
 from camp_bench.errors import CheckpointError, ConfigError
 from camp_bench.models.base import PairModel, Shape, Variant
@@ -46,6 +47,7 @@ class _Found(NamedTuple):
     model: type[PairModel]
     options: Mapping[str, Any]
     weights: dict[str, Tensor]
+    feature_size: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,12 +70,13 @@ class Checkpoint:
     data: str
 
 
-def read_checkpoint(file: TorchFile) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Return the model that the checkpoint holds.
 
-    Raises CheckpointError where it is of no family that is known, lacks weights or options, or holds too many.
+    Raises CheckpointError where it can't be read, is of no family that is known, lacks weights or options, or holds
+    too many.
     """
-    content, where = file.content, str(file.path)
+    content, where = load_checkpoint(path), str(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), list):
         raise CheckpointError(
             f"{where}: no list 'model' of state dicts; expected what the programs of VSE++, SCAN and CAMP save"
@@ -82,7 +85,7 @@ def read_checkpoint(file: TorchFile) -> Checkpoint:
     names = ("the image encoder", "the text encoder", "the scorer")
     if len(content["model"]) not in (2, 3):
         raise CheckpointError(f"{where}: {len(content['model'])} state dicts; expected 2 (VSE++, SCAN) or 3 (CAMP)")
-    image, text, *scorer = (StateDict(file, name, part) for name, part in zip(names, content["model"], strict=False))
+    image, text, *scorer = (StateDict(path, name, part) for name, part in zip(names, content["model"], strict=False))
     if any(name.startswith("cnn.") for name in image.names):
         raise CheckpointError(
             f"{where}: a VSE++ that reads pictures through a network of its own (cnn.*); expected one of precomputed "
@@ -95,7 +98,8 @@ def read_checkpoint(file: TorchFile) -> Checkpoint:
     variant = _variant(found)
     for part in (image, text, *scorer):
         part.refuse_rest(variant.name)
-    dim, feature_size = found.weights["image_encoder.weight"].shape
+    feature_size = found.feature_size
+    dim = len(found.weights["image_encoder.bias"])
     vocabulary_size, word_dim = found.weights["caption_encoder.words.weight"].shape
     try:
         options = resolve_options(variant, found.options)
@@ -128,59 +132,91 @@ def _vsepp(image: StateDict, text: StateDict, told: Options) -> _Found:
         "normalize_images": not told.flag("no_imgnorm"),
         "use_abs": told.flag("use_abs"),
     }
-    return _Found(Vsepp, options, _encoders(image, text, ("",)))
+    encoders = _encoders(image, text)
+    return _Found(Vsepp, options | {"gru_layers": encoders.layers}, encoders.weights, encoders.feature_size)
 
 
 def _scan(image: StateDict, text: StateDict, told: Options) -> _Found:
     """SCAN, any direction, pooling and normalisation (Lee et al., ECCV 2018)."""
-    for name, what in (("no_imgnorm", "images"), ("no_txtnorm", "words")):
-        if told.flag(name):
-            raise CheckpointError(f"{told.where}: a SCAN with opt.{name}; expected one that normalises its {what}")
-    if not any(name.endswith("_reverse") for name in text.names):
-        raise CheckpointError(f"{told.where}: a SCAN of one direction; expected one with --bi_gru, as published")
+    encoders = _encoders(image, text)
     options = {
         "direction": told.choice("cross_attn", {"t2i": "t2i", "i2t": "i2t"}),
         "pooling": told.choice("agg_func", POOLINGS),
         "norm": told.choice("raw_feature_norm", NORMS),
         "lambda_attention": told.number("lambda_softmax"),
         "lambda_pooling": told.number("lambda_lse"),
+        "weight_norm": encoders.weight_norm,
     }
-    return _Found(Scan, options, _encoders(image, text, ("", "_reverse")))
+    return _Found(Scan, options | _word_options(encoders, told), encoders.weights, encoders.feature_size)
 
 
 def _camp(image: StateDict, text: StateDict, scorer: StateDict, told: Options) -> _Found:
     """CAMP as released (Wang et al., ICCV 2019)."""
     measure = told.choice("measure", MEASURES)
-    weights = _encoders(image, text, ("", "_reverse"))
-    dim = len(weights["image_encoder.bias"])
+    if told.flag("use_abs"):
+        raise CheckpointError(
+            f"{told.where}: a CAMP with opt.use_abs; expected one that keeps the signs of its vectors"
+        )
+    encoders = _encoders(image, text)
+    dim = len(encoders.weights["image_encoder.bias"])
     options = {
         "measure": measure,
         "fusion": scorer_fusion(scorer, dim),
         "masked": measure != "cross_attention_new",
         "negatives": "all" if told.get("max_violation") is False else "hardest",
     }
-    return _Found(CampReleased, options, weights | scorer_weights(scorer, measure, dim))
+    weights = encoders.weights | scorer_weights(scorer, measure, dim)
+    return _Found(CampReleased, options | _word_options(encoders, told), weights, encoders.feature_size)
 
 
-def _encoders(image: StateDict, text: StateDict, directions: tuple[str, ...]) -> dict[str, Tensor]:
-    """Return the weights of the two encoders that all families share, of matching shapes."""
-    matrix = image.take_linear("fc", None, None)
-    words = text.take("embed.weight", None, None)
-    dim, word_dim = len(matrix), words.shape[1]
-    weights = {
-        "image_encoder.weight": matrix,
-        "image_encoder.bias": image.take("fc.bias", dim),
-        "caption_encoder.words.weight": words,
+def _word_options(encoders: _Encoders, told: Options) -> dict[str, Any]:
+    """Return the options of an encoder with one vector a word, as SCAN and CAMP have it."""
+    return {
+        "normalize_images": not told.flag("no_imgnorm"),
+        "normalize_words": not told.flag("no_txtnorm"),
+        "bidirectional": encoders.bidirectional,
+        "gru_layers": encoders.layers,
     }
-    for direction in directions:
+
+
+class _Encoders(NamedTuple):
+    weights: dict[str, Tensor]
+    feature_size: int
+    layers: int
+    bidirectional: bool
+    weight_norm: bool
+
+
+def _encoders(image: StateDict, text: StateDict) -> _Encoders:
+    """Return the weights of the two encoders that all families share, of matching shapes."""
+    weight_norm = "fc.weight_g" in image.names
+    if weight_norm:  # the matrix is its direction times its length, one number
+        matrix = image.take("fc.weight_v", None, None)
+        parts = "image_encoder.parametrizations.weight.original"
+        length = image.take("fc.weight_g", *(1 for _ in image.shape("fc.weight_g"))).reshape(())
+        if not bool(matrix.any()):
+            raise CheckpointError(f"{image.where}: fc.weight_v is zero; expected a direction")
+        weights = {f"{parts}0": length, f"{parts}1": matrix}
+    else:
+        matrix = image.take("fc.weight", None, None)
+        weights = {"image_encoder.weight": matrix}
+    words = text.take("embed.weight", None, None)
+    (dim, feature_size), word_dim = matrix.shape, words.shape[1]
+    weights |= {"image_encoder.bias": image.take("fc.bias", dim), "caption_encoder.words.weight": words}
+    bidirectional = any(name.endswith("_reverse") for name in text.names)
+    directions = ("", "_reverse") if bidirectional else ("",)
+    layers = max(1, sum(f"rnn.weight_ih_l{layer}" in text.names for layer in range(len(text.names))))
+    for layer, direction in itertools.product(range(layers), directions):
+        size_in = word_dim if layer == 0 else len(directions) * dim
         for name, shape in (
-            ("weight_ih_l0", (3 * dim, word_dim)),
-            ("weight_hh_l0", (3 * dim, dim)),
-            ("bias_ih_l0", (3 * dim,)),
-            ("bias_hh_l0", (3 * dim,)),
+            ("weight_ih", (3 * dim, size_in)),
+            ("weight_hh", (3 * dim, dim)),
+            ("bias_ih", (3 * dim,)),
+            ("bias_hh", (3 * dim,)),
         ):
-            weights[f"caption_encoder.recurrent.{name}{direction}"] = text.take(f"rnn.{name}{direction}", *shape)
-    return weights
+            key = f"{name}_l{layer}{direction}"
+            weights[f"caption_encoder.recurrent.{key}"] = text.take(f"rnn.{key}", *shape)
+    return _Encoders(weights, feature_size, layers, bidirectional, weight_norm)
 
 
 def _variant(found: _Found) -> Variant:

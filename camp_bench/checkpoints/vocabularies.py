@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from camp_bench.checkpoints.pickles import BoundedStream, Record, read_pickle
+from camp_bench.checkpoints.pickle_data import read_pickle
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CheckpointError, DataError
 
-__all__ = ["read_vocabulary"]
+__all__ = ["read_vocabulary", "vocabulary_beside"]
+
+
+class _Vocabulary:
+    """Stands for the programs' class, of which only the attributes count."""
+
+
+KNOWN: Final = {(module, "Vocabulary"): _Vocabulary for module in ("vocab", "__main__")}
+"""Where the class lies when `vocab.py` is imported, and when it is run."""
 
 LARGEST_BYTES: Final = 2**28
 """The published ones have less than 1 MB."""
@@ -21,8 +30,8 @@ LARGEST_BYTES: Final = 2**28
 def read_vocabulary(path: Path) -> tuple[Vocabulary, str]:
     """Return the words of a vocabulary file by their number in it, and the file's SHA-256.
 
-    The file holds `word2idx` and `idx2word`, as JSON or as a pickled object (of any protocol, from Python 2 or 3), or
-    it is a vocabulary.json of camp-bench. Raises CheckpointError where it is neither, or its two tables disagree.
+    The file holds `word2idx` and `idx2word`, as JSON or as a pickled object (protocol 2 or later, Python 2 or 3), or it
+    is a vocabulary.json of camp-bench. Raises CheckpointError where it is neither, or its two tables disagree.
     """
     try:
         if not path.is_file():
@@ -33,8 +42,7 @@ def read_vocabulary(path: Path) -> tuple[Vocabulary, str]:
         if data[:1] in (b"{", b" ", b"\n"):
             words = _from_json(path, data)
         else:
-            with path.open("rb") as file:
-                words = _from_pickle(path, read_pickle(BoundedStream(file, size), str(path)))
+            words = _from_pickle(path, read_pickle(io.BytesIO(data), str(path), KNOWN))
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read ({error.strerror or error}); expected a vocabulary") from None
     try:
@@ -44,6 +52,21 @@ def read_vocabulary(path: Path) -> tuple[Vocabulary, str]:
         raise CheckpointError(f"{path}: a word is not in UTF-8; expected the vocabulary as it was published") from None
     except DataError as error:
         raise CheckpointError(f"{path}: {error}") from None
+
+
+def vocabulary_beside(file: Path) -> Vocabulary:
+    """Return the words that the rows of a `.npy` belong to: those of NAME_vocab.json or NAME_vocab.pkl beside NAME.npy.
+
+    Raises CheckpointError where there is none, or as `read_vocabulary` does.
+    """
+    names = [f"{file.stem}_vocab{suffix}" for suffix in (".json", ".pkl")]
+    for path in map(file.with_name, names):
+        if path.is_file():
+            return read_vocabulary(path)[0]
+    raise CheckpointError(
+        f"{file}: holds vectors without words; expected {names[0]} or {names[1]} beside it, the vocabulary that its "
+        f"rows are in the order of"
+    )
 
 
 def _from_json(path: Path, data: bytes) -> tuple[str, ...]:
@@ -57,11 +80,10 @@ def _from_json(path: Path, data: bytes) -> tuple[str, ...]:
 
 
 def _from_pickle(path: Path, content: Any) -> tuple[str, ...]:
-    if isinstance(content, Record) and content.of.name == "Vocabulary":
-        content = content.fields
+    if isinstance(content, _Vocabulary):
+        content = vars(content)
     if not isinstance(content, dict):
-        found = content.of if isinstance(content, Record) else type(content).__name__
-        raise CheckpointError(f"{path}: holds a {found}; expected an object of class Vocabulary")
+        raise CheckpointError(f"{path}: holds a {type(content).__name__}; expected an object of class Vocabulary")
     return _words(path, content)
 
 

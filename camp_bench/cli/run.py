@@ -55,7 +55,8 @@ def run(
         str | None, typer.Option(metavar="SPLITS", help="train+dev or train.  [default: train+dev]")
     ] = None,
     word_vectors: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Start words from GloVe or word2vec, text or .npz.")
+        str | None,
+        typer.Option(metavar="FILE", help="Start words from vectors: GloVe's or word2vec's text, .npz or .npy."),
     ] = None,
     checkpoint: Annotated[
         list[str] | None,

@@ -1,7 +1,8 @@
 """Pretrained word vectors (GloVe, word2vec) for the words of a vocabulary.
 
 Text files have a word and its numbers a line, with or without word2vec's first line of counts; `.npz` files hold
-`words` and `vectors`. A text file is streamed: those that people have take several GB.
+`words` and `vectors`; a `.npy`, as CAMP's program takes it, has vectors alone, in the order of a vocabulary. A text
+file is streamed: those that people have take several GB.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.vocabulary import Vocabulary
+from camp_bench.data.vocabulary import SPECIAL_WORDS, Vocabulary
 from camp_bench.errors import DataError
 
 __all__ = ["WordVectors", "read_word_vectors"]
@@ -34,15 +35,20 @@ class WordVectors:
     sha256: str
 
 
-def read_word_vectors(file: Path, vocabulary: Vocabulary, width: int) -> WordVectors:
+def read_word_vectors(file: Path, vocabulary: Vocabulary, width: int, row_words: Sequence[str] = ()) -> WordVectors:
     """Return the vectors of those words that the file and the vocabulary share; the first of two equal words counts.
 
-    Raises DataError for a file that is none of these forms, has vectors of another width or shares no word.
+    row_words: of a `.npy`, which has none itself; `<start>` and the like are words there, as in no other form. Raises
+    DataError for a file that is none of these forms, has vectors of another width or shares no word.
     """
-    numbers = {word: number for number, word in enumerate(vocabulary.words[4:], start=4)}
+    special = 0 if file.suffix == ".npy" else len(SPECIAL_WORDS)
+    numbers = {word: number for number, word in enumerate(vocabulary.words[special:], start=special)}
     found: dict[int, npt.NDArray[np.float32]] = {}
     try:
-        entries = _read_npz(file) if file.suffix == ".npz" else _read_text(file, set(numbers), width)
+        if file.suffix == ".npy":
+            entries = _read_npy(file, row_words)
+        else:
+            entries = _read_npz(file) if file.suffix == ".npz" else _read_text(file, set(numbers), width)
         for word, vector in entries:
             if len(vector) != width:
                 raise DataError(
@@ -107,6 +113,23 @@ def _read_npz(file: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
             f"{file}: words {words.shape}, vectors {vectors.shape} {vectors.dtype}; "
             f"expected (n,) words and (n, width) vectors of floats"
         )
-    with np.errstate(over="ignore"):
-        numbers = vectors.astype(np.float32)
-    yield from zip((str(word) for word in words), numbers, strict=True)
+    yield from zip((str(word) for word in words), _single(vectors), strict=True)
+
+
+def _read_npy(file: Path, words: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    try:
+        with file.open("rb") as stream:
+            vectors = np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, TypeError, EOFError, MemoryError):
+        raise DataError(f"{file}: not a .npy of numbers; expected (words, width) floats") from None
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
+        raise DataError(
+            f"{file}: {vectors.shape} {vectors.dtype}; expected ({len(words)}, width) floats, "
+            f"a row for each word of the vocabulary beside it"
+        )
+    yield from zip(words, _single(vectors), strict=True)
+
+
+def _single(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # infinity is refused later, by name
+        return vectors.astype(np.float32)

@@ -8,19 +8,17 @@ negatives of each query first.
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from torch import Tensor
+from torch.nn import functional
 
 from camp_bench.shapes import Bool, Float
 
-__all__ = ["CLAMP", "CLAMPED_LOGIT", "cross_entropy_loss", "matching_loss", "same_image", "triplet_loss"]
+__all__ = ["CLAMP", "cross_entropy_loss", "matching_loss", "same_image", "triplet_loss"]
 
 CLAMP = 1e-6
 """CAMP's released program keeps the arguments of its logarithms in [1e-6, 1 - 1e-6]."""
-CLAMPED_LOGIT = math.log(1 / CLAMP - 1)
-"""The logit of that: a match probability beyond it, or below its negative, is clamped."""
 
 
 def same_image(images: Tensor) -> Bool[Tensor, "batch batch"]:
@@ -41,19 +39,25 @@ def triplet_loss(
 
 
 def cross_entropy_loss(
-    probabilities: Float[Tensor, "batch batch"], same: Bool[Tensor, "batch batch"], *, hardest: bool
+    scores: Float[Tensor, "batch batch"], same: Bool[Tensor, "batch batch"], *, hardest: bool, logits: bool = False
 ) -> Float[Tensor, ""]:
-    """CAMP's binary cross-entropy over match probabilities in [0, 1] (section 3.5).
+    """CAMP's binary cross-entropy over match probabilities m (section 3.5), or over their logits.
 
     With `hardest`: -2 log m(i, i) - log(1 - hardest caption) - log(1 - hardest image), summed over the batch. (The
     paper prints other signs; this is the form its author confirmed and its program computes.) Otherwise the mean over
     all negatives each way stands in place of the hardest, still weighted by the batch, so that both forms agree on a
     constant scorer: 4 B ln 2.
+
+    Given as it is, m is clamped to [1e-6, 1 - 1e-6] as in the authors' program, and has no gradient beyond. Of logits
+    the logarithms are finite by themselves, so those are not clamped: the same value inside, a gradient everywhere.
     """
-    inside = probabilities.clamp(CLAMP, 1 - CLAMP)
-    positive = -2 * inside.diagonal().log()
-    # Clamped, every negative costs more than the 0 of own pairs, so those are never the hardest.
-    negative = -(1 - inside).log().masked_fill(same, 0)
+    if logits:
+        positive, cost = -2 * functional.logsigmoid(scores.diagonal()), functional.softplus(scores)
+    else:
+        inside = scores.clamp(CLAMP, 1 - CLAMP)
+        positive, cost = -2 * inside.diagonal().log(), -(1 - inside).log()
+    # No negative costs less than the 0 of own pairs, so those are never the hardest.
+    negative = cost.masked_fill(same, 0)
     if hardest:
         return (positive + negative.amax(1) + negative.amax(0)).sum()
     others = ~same
@@ -63,14 +67,17 @@ def cross_entropy_loss(
 
 
 def matching_loss(
-    matching: Float[Tensor, "batch batch"],
+    scores: Float[Tensor, "batch batch"],
     same: Bool[Tensor, "batch batch"],
     *,
+    logits: bool,
     kind: Literal["cross_entropy", "triplet"],
     margin: float,
     hardest: bool,
 ) -> Float[Tensor, ""]:
-    """Return CAMP's loss over match probabilities or cosines: the cross-entropy, or the triplet loss in its place."""
+    """Return CAMP's loss over cosines, or logits of match probabilities: the cross-entropy, or the triplet loss of the
+    cosines or probabilities in its place.
+    """
     if kind == "triplet":
-        return triplet_loss(matching, same, margin=margin, hardest=hardest)
-    return cross_entropy_loss(matching, same, hardest=hardest)
+        return triplet_loss(scores.sigmoid() if logits else scores, same, margin=margin, hardest=hardest)
+    return cross_entropy_loss(scores, same, hardest=hardest, logits=logits)

@@ -21,8 +21,8 @@ def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
 
 def even_lengths(x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
     """Return vectors of the length sqrt(D) each, so that their numbers have a root mean square of 1; zeros stay."""
-    evened: Tensor = x.shape[-1] ** 0.5 * l2norm(x)
-    return evened
+    even: Tensor = x.shape[-1] ** 0.5 * l2norm(x)
+    return even
 
 
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:

@@ -13,7 +13,6 @@ import msgspec
 import safetensors.torch
 import torch
 
-from camp_bench.checkpoints.containers import TorchFile
 from camp_bench.checkpoints.families import Checkpoint, read_checkpoint
 from camp_bench.checkpoints.vocabularies import read_vocabulary
 from camp_bench.config import Experiment, RunConfig, check_experiment, user_path
@@ -85,7 +84,7 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
     """
     with explained_memory(OUT_OF_MEMORY):
         vocabulary, vocabulary_sha256 = read_vocabulary(source.vocabulary)
-        found = read_checkpoint(TorchFile(source.file))
+        found = read_checkpoint(source.file)
         _check(source, found, vocabulary)
         model = build_model(found.variant, found.settings, found.options, found.shape, seed=0)
         model.load_state_dict(found.weights)

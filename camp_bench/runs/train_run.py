@@ -14,6 +14,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from camp_bench.checkpoints.vocabularies import vocabulary_beside
 from camp_bench.config import Experiment, RunConfig, user_path
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
@@ -80,7 +81,8 @@ class _Material:
         key = config.vocab_from, settings.min_count, settings.word_dim
         if key not in self._vectors:
             file = user_path(config.word_vectors)
-            self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim)
+            words = vocabulary_beside(file).words if file.suffix == ".npy" else ()
+            self._vectors[key] = read_word_vectors(file, vocabulary, settings.word_dim, words)
         return self._vectors[key]
 
     def require_fit(self, plan: RunPlan) -> None:

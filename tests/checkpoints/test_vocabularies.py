@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from foreign import SPECIAL, Instance, dump2, write_vocabulary
 
-from camp_bench.checkpoints.vocabularies import read_vocabulary
+from camp_bench.checkpoints.vocabularies import read_vocabulary, vocabulary_beside
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CheckpointError
 
@@ -51,7 +51,7 @@ def tables(words: list[str], **changes: Any) -> dict[str, Any]:
         (tables([*WORDS, ""]), "'' is empty or there twice"),
         (tables([*SPECIAL, "\udcff"]), "a word is not in UTF-8"),
         ([1], "holds a list; expected an object of class Vocabulary"),
-        (Instance("argparse", "Namespace", tables(WORDS)), "holds a argparse.Namespace"),
+        (Instance("argparse", "Namespace", tables(WORDS)), "names argparse.Namespace, which no checkpoint"),
     ],
 )
 def test_what_is_no_vocabulary_is_one_line(content: Any, message: str, tmp_path: Path) -> None:
@@ -87,3 +87,14 @@ def test_folders_and_missing_files_are_one_line(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(CheckpointError, match=r"no such file; expected a vocabulary"):
             read_vocabulary(path)
+
+
+@pytest.mark.parametrize(("form", "name"), [("json", "glove_vocab.json"), ("vocab", "glove_vocab.pkl")])
+def test_vocabulary_beside_vectors_is_found_by_their_name(form: str, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "glove.npy"
+    with pytest.raises(
+        CheckpointError, match=r"glove\.npy: holds vectors without words; expected glove_vocab\.json or"
+    ):
+        vocabulary_beside(file)
+    write_vocabulary(tmp_path / name, WORDS, form)
+    assert vocabulary_beside(file).words == tuple(WORDS)

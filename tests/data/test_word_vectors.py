@@ -97,3 +97,33 @@ def test_bad_npz_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
 def test_missing_file_is_named(tmp_path: Path, vocabulary: Vocabulary) -> None:
     with pytest.raises(DataError, match=r"none\.txt: can't be read"):
         read_word_vectors(tmp_path / "none.txt", vocabulary, 3)
+
+
+def test_npy_has_its_words_from_elsewhere_special_ones_too(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    file, words = tmp_path / "f30k.npy", ("<pad>", "<start>", "<end>", "<unk>", "dog", "zebra", "bird")
+    vectors = np.arange(14.0).reshape(7, 2)
+    np.save(file, vectors)
+    found = read_word_vectors(file, vocabulary, 2, words)
+    given = {vocabulary.words[row]: vector.tolist() for row, vector in zip(found.rows, found.vectors, strict=True)}
+    assert given == {word: vectors[row].tolist() for row, word in enumerate(words) if word != "zebra"}
+    assert found.vectors.dtype == np.float32
+    assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_bad_npy_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    file, words = tmp_path / "f30k.npy", ("dog", "bird")
+    for wrong, message in (
+        (np.ones((3, 2)), r"\(3, 2\) float64; expected \(2, width\) floats, a row for each word"),
+        (np.ones(2), r"\(2,\) float64; expected"),
+        (np.ones((2, 2), dtype=int), "int64; expected"),
+        (np.array([[1.0, np.nan], [0, 0]]), "the vector of 'dog' holds NaN"),
+        (np.ones((2, 3)), "has 3 numbers, the model's words have 2"),
+        (np.array([[object()], [0]]), r"not a \.npy of numbers"),
+    ):
+        np.save(file, wrong)
+        with pytest.raises(DataError, match=message):
+            read_word_vectors(file, vocabulary, 2, words)
+    for content in (b"", b"rubbish", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"not a \.npy of numbers"):
+            read_word_vectors(file, vocabulary, 2, words)

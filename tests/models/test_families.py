@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -52,11 +53,11 @@ NAMES = (
 SHAPE = Shape(vocabulary_size=12, feature_size=5)
 
 
-def make_model(name: str, seed: int = 0, **changes: Any) -> PairModel:
+def make_model(name: str, seed: int = 0, options: Mapping[str, Any] | None = None, **changes: Any) -> PairModel:
     variant = find_variant(name)
     settings = msgspec.structs.replace(variant.settings["quick"], **({"dim": 6, "word_dim": 4} | changes))
     assert isinstance(settings, Settings)
-    return build_model(variant, settings, variant.options, SHAPE, seed)
+    return build_model(variant, settings, resolve_options(variant, options or {}), SHAPE, seed)
 
 
 def make_batch(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -184,6 +185,19 @@ class TestOptions:
             resolve_options(find_variant("scan"), {key: value})
 
 
+@pytest.mark.parametrize("preset", ["paper-f30k", "paper-coco"])
+def test_camp_as_released_trains_for_its_program_s_epochs(preset: str) -> None:
+    """Of five captions an image: 110, 65 and 150 epochs of one, the rate falling every 50, 45 and 50."""
+    variant = find_variant("camp:gate_fusion_new")
+    settings = variant.settings[preset]
+    stages = [resolve_settings(settings, stage.settings) for stage in settings.stages]
+    assert [(stage.epochs, stage.decay_epochs) for stage in stages] == [(22, (10, 20)), (13, (9,)), (30, (10, 20))]
+    assert [stage.optimizer for stage in stages] == ["adam", "sgd", "sgd"]
+    assert [stage.batch_size for stage in stages] == [256, 128, 128]
+    first = find_variant(settings.stages[0].model).settings[preset]
+    assert (first.epochs, first.decay_epochs) == (22, (10, 20))
+
+
 class TestWeights:
     @pytest.mark.parametrize("name", NAMES)
     def test_depend_on_the_seed_alone(self, name: str) -> None:
@@ -212,6 +226,21 @@ class TestWeights:
         assert isinstance(words, nn.Embedding)
         assert words.weight.shape == (12, 4)
         assert 0.8 * spread < float(words.weight.detach().abs().max()) <= spread
+
+    @pytest.mark.parametrize("name", ["camp:gate_fusion_new", "camp:gate_fusion", "camp:cross_attention"])
+    def test_of_camp_as_released_start_as_its_program_has_them(self, name: str) -> None:
+        """Xavier's for keys, fusing layers and the scorer, torch's own elsewhere: up to 1 / sqrt(size of the input)."""
+        xavier = 0
+        for key, layer in make_model(name, dim=24).named_children():
+            if not isinstance(layer, nn.Linear):
+                continue
+            of_xavier = key.startswith(("image_encoder", "key_", "fuse_", "hidden", "out"))
+            wide = math.sqrt(6 / (layer.in_features + layer.out_features))
+            bound = wide if of_xavier else layer.in_features**-0.5
+            assert 0.75 * bound < float(layer.weight.detach().abs().max()) <= bound
+            assert layer.bias is None or bool(layer.bias.any()) != of_xavier
+            xavier += of_xavier
+        assert xavier == (7 if "gate" in name else 3)
 
     @pytest.mark.parametrize("name", NAMES)
     def test_are_all_there_is_to_a_model(self, name: str) -> None:
@@ -251,6 +280,78 @@ class TestEncoders:
         torch.testing.assert_close(
             make_model("scan").double().encode_captions(tokens, lengths), l2norm(encoded), rtol=0, atol=1.0
         )
+
+    @pytest.mark.parametrize("name", ["scan", "camp:gate_fusion"])
+    def test_a_gru_of_one_direction_and_two_layers(self, name: str) -> None:
+        options = {"bidirectional": False, "gru_layers": 2, "normalize_words": False}
+        model, (_, tokens, lengths) = make_model(name, options=options).double(), make_batch()
+        encoded = model.encode_captions(tokens, lengths)
+        for row, length in enumerate(lengths.tolist()):
+            inputs = model.get_parameter("caption_encoder.words.weight")[tokens[row, :length]]
+            torch.testing.assert_close(encoded[row, :length], run_gru(model, run_gru(model, inputs, "l0"), "l1"))
+            assert encoded[row, length:].abs().sum() == 0
+
+    def test_a_sentence_is_the_last_state_of_the_last_layer(self) -> None:
+        model, (_, tokens, lengths) = make_model("vsepp", options={"gru_layers": 2}).double(), make_batch()
+        encoded = model.encode_captions(tokens, lengths)
+        for row, length in enumerate(lengths.tolist()):
+            inputs = model.get_parameter("caption_encoder.words.weight")[tokens[row, :length]]
+            last = run_gru(model, run_gru(model, inputs, "l0"), "l1")[-1]
+            torch.testing.assert_close(encoded[row], last / last.square().sum().sqrt())
+
+    @pytest.mark.parametrize("name", ["scan", "camp:gate_fusion", "camp"])
+    def test_lengths_of_vectors_are_options(self, name: str) -> None:
+        features, tokens, lengths = make_batch()
+
+        def sizes(**options: bool) -> tuple[Tensor, Tensor]:
+            model = make_model(name, options=options).double()
+            encoded = model.encode_images(features), model.encode_captions(tokens, lengths)[:, :2]
+            return encoded[0].norm(dim=2), encoded[1].norm(dim=2)
+
+        if name != "scan":
+            for found in sizes(even_lengths=True):
+                torch.testing.assert_close(found, torch.full_like(found, 6**0.5))
+        if name != "camp":
+            images, words = sizes(normalize_images=True, normalize_words=False)
+            torch.testing.assert_close(images, torch.ones_like(images))
+            assert words.std() > 1e-3
+            images, words = sizes(normalize_images=False, normalize_words=True)
+            torch.testing.assert_close(words, torch.ones_like(words))
+            assert images.std() > 1e-3
+
+    def test_even_lengths_go_with_no_other(self) -> None:
+        for name in ("normalize_images", "normalize_words"):
+            with pytest.raises(ConfigError, match="even_lengths goes with no normalize_images or normalize_words"):
+                make_model("camp:gate_fusion", options={"even_lengths": True, name: True})
+
+    def test_weight_norm_learns_direction_and_length(self) -> None:
+        model, (features, tokens, lengths) = make_model("scan", options={"weight_norm": True}).double(), make_batch()
+        length, direction = (
+            model.get_parameter(f"image_encoder.parametrizations.weight.original{part}") for part in (0, 1)
+        )
+        assert length.numel() == 1
+        with torch.no_grad():
+            length *= 3
+        bias = model.get_parameter("image_encoder.bias")
+        mapped = features @ (length * direction / direction.norm()).T + bias
+        found = model.encode_images(features)
+        torch.testing.assert_close(found, mapped / mapped.norm(dim=2, keepdim=True))
+        model.loss(model(features, tokens, lengths), same_image(torch.arange(4)), hardest=False).backward()
+        assert length.grad is not None
+        assert direction.grad is not None
+
+    @pytest.mark.parametrize(
+        ("name", "option"),
+        [
+            ("camp", "normalize_words"),
+            ("camp:gate_fusion", "weight_norm"),
+            ("scan", "even_lengths"),
+            ("vsepp", "bidirectional"),
+        ],
+    )
+    def test_options_of_other_families_are_refused(self, name: str, option: str) -> None:
+        with pytest.raises(ConfigError, match=f"unknown key '{option}'"):
+            make_model(name, options={option: True})
 
     def test_a_sentence_is_the_last_state_of_a_gru(self) -> None:
         model, (_, tokens, lengths) = make_model("vsepp").double(), make_batch()
@@ -361,7 +462,7 @@ class TestScores:
         assert float(loss.detach()) < bound * plateau
 
     def test_every_weight_takes_part_in_the_loss(self, name: str) -> None:
-        model = make_model(name).double()
+        model = make_model(name, seed=3).double()  # of six hidden units, all may be on or off at every place
         model.loss(model(*make_batch()), same_image(torch.arange(4)), hardest=False).backward()
         idle = [key for key, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
         assert idle == []

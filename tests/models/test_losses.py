@@ -175,6 +175,27 @@ class TestCrossEntropy:
         assert float(loss) == pytest.approx(expected, abs=1e-9)
 
     @given(st.data())
+    def test_of_logits_equals_that_of_their_probabilities_inside_the_clamp(self, data: st.DataObject) -> None:
+        images = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
+        logits = draw_matrix(data, len(images), -13.8, 13.8)  # the clamp is at 13.8155
+        same = same_image(torch.tensor(images))
+        for hardest in (True, False):
+            loss = cross_entropy_loss(logits, same, hardest=hardest, logits=True)
+            expected = slow_cross_entropy(logits.sigmoid(), images, hardest)
+            assert float(loss) == pytest.approx(expected, rel=1e-7, abs=1e-7)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_of_logits_has_a_gradient_beyond_the_clamp(self, dtype: torch.dtype) -> None:
+        """A wrong and certain pair costs its logit, and learns from it."""
+        logits = (40 - 80 * torch.eye(3, dtype=dtype)).requires_grad_()
+        loss = cross_entropy_loss(logits, same_image(torch.arange(3)), hardest=False, logits=True)
+        assert float(loss.detach()) == pytest.approx(4 * 3 * 40)
+        loss.backward()
+        assert logits.grad is not None
+        expected = 1 - 3 * torch.eye(3, dtype=dtype)  # a negative counts half in its row and half in its column
+        torch.testing.assert_close(logits.grad, expected)
+
+    @given(st.data())
     def test_equals_the_definition(self, data: st.DataObject) -> None:
         images = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
         probabilities = draw_matrix(data, len(images), 0.0, 1.0)
@@ -193,7 +214,10 @@ def test_gradients_are_those_of_finite_differences(images: list[int], hardest: b
     values = torch.linspace(0.1, 0.85, 25, dtype=torch.float64)[torch.randperm(25, generator=generator)].view(5, 5)
     values.requires_grad_()
     assert torch.autograd.gradcheck(lambda s: triplet_loss(s, same, margin=0.217, hardest=hardest), (values,))
-    assert torch.autograd.gradcheck(lambda p: cross_entropy_loss(p, same, hardest=hardest), (values,))
+    for logits in (False, True):
+        assert torch.autograd.gradcheck(
+            lambda p, logits=logits: cross_entropy_loss(p, same, hardest=hardest, logits=logits), (values,)
+        )
 
 
 def draw_matrix(data: st.DataObject, size: int, low: float, high: float) -> Tensor:

@@ -53,7 +53,10 @@ def scan_scores(images: Tensor, captions: list[Tensor], opt: dict[str, Any]) -> 
         row = []
         for states in captions:
             half = states.shape[1] // 2
-            regions, words = l2norm(image, 1), l2norm((states[:, :half] + states[:, half:]) / 2, 1)
+            regions, words = image, (states[:, :half] + states[:, half:]) / 2 if opt["bi_gru"] else states
+            regions, words = (
+                x if opt[name] else l2norm(x, 1) for x, name in ((regions, "no_imgnorm"), (words, "no_txtnorm"))
+            )
             query, context = (words, regions) if opt["cross_attn"] == "t2i" else (regions, words)
             table = context @ query.T
             if opt["raw_feature_norm"] == "clipped_l2norm":
@@ -102,21 +105,23 @@ def camp_scores(images: Tensor, captions: list[Tensor], made: VseModel) -> Tenso
     def pool(x: Tensor, number: int) -> Tensor:
         if measure == "cross_attention_new":
             return x.mean(0)
-        heads = (layer(f"reduce_{number}.fc2", layer(f"reduce_{number}.fc1", x).relu()) / dim**0.5).softmax(0)
+        name = f"reduce_{number}.linear"
+        heads = layer(f"{name}.2", layer(f"{name}.0", x).relu()).softmax(0)
         return (heads.T @ x).mean(0)
 
     def score(image: Tensor, states: Tensor) -> Tensor:
         words = (states[:, :dim] + states[:, dim:]) / 2
+        length = len(words)  # of what is given; padded words take, too
         if measure == "cross_attention_new":
             words = torch.cat((words, words.new_zeros(50 - len(words), dim)))
         query = "query" if new else "key"
         image_keys, text_keys = layer("img_key_fc", image), layer("txt_key_fc", words)
-        to_image = attend(layer(f"img_{query}_fc", image), text_keys, words)
+        to_image = attend(layer(f"img_{query}_fc", image), text_keys[:length], words[:length])
         to_text = attend(layer(f"txt_{query}_fc", words), image_keys, image)
         if new:
             to_image, to_text = (
-                attend(layer(f"weighted_{s}_query_fc", x), layer(f"weighted_{s}_key_fc", x), x)
-                for s, x in (("txt", to_image), ("img", to_text))
+                attend(layer(f"weighted_{s}_query_fc", x), layer(f"weighted_{s}_key_fc", x[:given]), x[:given])
+                for s, x, given in (("txt", to_image, len(to_image)), ("img", to_text, length))
             )
         if new and gated:
             to_image, to_text = unit(to_image), unit(to_text)
@@ -132,7 +137,8 @@ def camp_scores(images: Tensor, captions: list[Tensor], made: VseModel) -> Tenso
             return torch.cosine_similarity(pooled, text, dim=0)
         if new:
             pooled, text = unit(pooled), unit(text)
-        return layer("fc_out.2", layer("fc_out.0", torch.cat((pooled, text))).relu())[0]
+        both = pooled + text if made.opt.get("fusion_func") == "sum" else torch.cat((pooled, text))
+        return layer("fc_out.3", layer("fc_out.0", both).relu())[0]
 
     return torch.stack([torch.stack([score(image, caption) for caption in captions]) for image in images])
 
@@ -158,6 +164,8 @@ def printed_recalls(scores: np.ndarray) -> dict[str, float]:
         (SCAN, "scan:t2i-lse"),
         (SCAN | {"cross_attn": "i2t", "agg_func": "Mean", "lambda_softmax": 4.0}, "scan:i2t-avg"),
         (SCAN | {"raw_feature_norm": "softmax", "agg_func": "Max", "lambda_softmax": 20.0}, "scan:t2i-max-softmax"),
+        (SCAN | {"bi_gru": False, "no_imgnorm": True}, "scan:t2i-lse"),
+        (SCAN | {"cross_attn": "i2t", "no_txtnorm": True}, "scan:i2t-lse"),
         ({"measure": "cross_attention"}, "camp:cross_attention"),
         ({"measure": "cross_attention_new"}, "camp:cross_attention_new"),
         ({"measure": "gate_fusion"}, "camp:gate_fusion"),

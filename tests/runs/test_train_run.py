@@ -15,8 +15,8 @@ from examples import TINY
 from camp_bench.config import Experiment
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import fingerprints
-from camp_bench.data.vocabulary import Vocabulary
-from camp_bench.errors import CampBenchError, ConfigError, DataError, OutputError
+from camp_bench.data.vocabulary import SPECIAL_WORDS, Vocabulary
+from camp_bench.errors import CampBenchError, CheckpointError, ConfigError, DataError, OutputError
 from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.records import EpochLog, RunRecord, list_records, read_arrays, read_record
 from camp_bench.runs.plan import RunPlan
@@ -158,6 +158,22 @@ def test_words_start_from_the_vectors_given(tmp_path: Path) -> None:
     assert np.abs(weights[4:]).max() <= 2.0
     assert record.vocabulary.pretrained == len({"a", "the"} & set(vocabulary.words))
     assert record.vocabulary.word_vectors_sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_words_start_from_rows_in_the_order_of_a_vocabulary(tmp_path: Path) -> None:
+    file, words = tmp_path / "glove.npy", [*SPECIAL_WORDS, "a", "zebra"]
+    vectors = np.arange(36, dtype=np.float32).reshape(6, 6)
+    np.save(file, vectors)
+    frozen = SMALL | {"learning_rate": 1e-30, "epochs": 1}
+    with pytest.raises(CheckpointError, match=r"expected glove_vocab\.json or glove_vocab\.pkl beside it"):
+        one_run(tmp_path / "r", word_vectors=str(file), settings=frozen)
+    (tmp_path / "glove_vocab.json").write_text(Vocabulary(tuple(words)).to_json())
+    folder, record = one_run(tmp_path / "r", word_vectors=str(file), settings=frozen)
+    vocabulary = Vocabulary.from_json((folder / "vocabulary.json").read_bytes())
+    weights = safetensors.numpy.load_file(folder / "weights.safetensors")["caption_encoder.words.weight"]
+    for word in words[:5]:
+        assert weights[vocabulary.words.index(word)].tolist() == vectors[words.index(word)].tolist()
+    assert record.vocabulary.pretrained == 5
 
 
 def test_stopped_run_leaves_finished_ones_and_no_half(tmp_path: Path) -> None:

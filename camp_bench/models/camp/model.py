@@ -16,7 +16,7 @@ from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.camp.plain import CampForm, camp_attention, camp_plain
 from camp_bench.models.camp.tile import camp_tile
 from camp_bench.models.encoders import WordEncoder, linear, region_encoder
-from camp_bench.models.losses import CLAMP, CLAMPED_LOGIT, matching_loss
+from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.norms import even_lengths
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
 from camp_bench.shapes import Bool, Float, Int
@@ -89,9 +89,8 @@ class Camp(PairModel):
         if options.similar_start:
             self._start_similar()
         self.hardest_negatives = options.negatives == "hardest"
-        self.neutral_score = 0.5 if (options.score, options.loss) == ("cosine", "cross_entropy") else 0.0
-        if options.loss == "cross_entropy":
-            self.clamped = (CLAMP, 1 - CLAMP) if options.score == "cosine" else (-CLAMPED_LOGIT, CLAMPED_LOGIT)
+        if (options.score, options.loss) == ("cosine", "cross_entropy"):
+            self.neutral_score, self.clamped = 0.5, (CLAMP, 1 - CLAMP)
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
         return self._even(self.image_encoder(features))
@@ -127,9 +126,8 @@ class Camp(PairModel):
         return {name: value[0] for name, value in found.items()}
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        matching = torch.sigmoid(scores) if self.form.score == "mlp" else scores
-        kind, margin = self.options.loss, self.settings.margin
-        return matching_loss(matching, same, kind=kind, margin=margin, hardest=hardest)
+        kind, margin, logits = self.options.loss, self.settings.margin, self.form.score == "mlp"
+        return matching_loss(scores, same, logits=logits, kind=kind, margin=margin, hardest=hardest)
 
     def _even(self, encoded: Float[Tensor, "N K D"]) -> Float[Tensor, "N K D"]:
         return even_lengths(encoded) if self.options.even_lengths else encoded

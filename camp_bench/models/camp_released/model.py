@@ -2,15 +2,18 @@
 
 Where the released program differs from the paper, whose form is `camp`:
 - a gate is one number a region or word, sigmoid(own . message), not one a dimension;
-- fusion concatenates own vector and message (the sum is a variant here); its layer has a bias in `gate_fusion` only;
+- fusion concatenates own vector and message; its layer has a bias in `gate_fusion` only; with the sum, a variant, the
+  two pooled vectors are summed before the scorer too;
 - the `_new` measures have projections of their own for queries, and let the messages of a side attend to each other;
 - `gate_fusion_new` gives messages and pooled vectors unit length;
-- pooling is by four heads of attention over a hidden layer, their weights averaged, and the scorer takes both pooled
-  vectors side by side;
+- pooling is by four heads of attention over a hidden layer, their weights averaged, their logits not divided by
+  sqrt(D), and the scorer takes both pooled vectors side by side;
 - `cross_attention*` have no gates: the cosine of the pooled messages is the score. In `cross_attention_new` captions
-  are filled up to 50 with zero words that count like any other, which `cross_attention_new:masked` mends;
+  are filled up to 50 with zero words: nothing attends to them, but the messages that they get count in the mean, which
+  `cross_attention_new:masked` mends;
 - the cross-entropy is always the loss, of cosines too: clamped, a negative one gets no gradient. Those train better
-  with the triplet loss (`loss = "triplet"`).
+  with the triplet loss (`loss = "triplet"`);
+- at the start, weights of keys, fusing layers and the scorer are Xavier's, those of all other layers torch's own.
 Stage 1 trains `cross_attention_new`; stage 2 starts the gated model from its weights, encoders and attention frozen;
 stage 3 trains all of it. The best epoch is the last stage's.
 """
@@ -18,18 +21,18 @@ stage 3 trains all of it. The best epoch is the last stage's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
-from camp_bench.models.camp_released.plain import ReleasedForm, camp_released_plain
+from camp_bench.models.camp_released.plain import ReleasedForm, camp_released_attention, camp_released_plain
 from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
 from camp_bench.models.encoders import WordEncoder, linear, region_encoder
-from camp_bench.models.losses import matching_loss
+from camp_bench.models.losses import CLAMP, matching_loss
+from camp_bench.models.norms import even_lengths, l2norm
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
 from camp_bench.shapes import Bool, Float, Int
 
@@ -47,6 +50,9 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     masked: padding never counts; else captions of `cross_attention_new` are filled up to 50 words. loss: of the match
     probability, or of the cosine. negatives: the hardest of a batch once the warm-up is over, or always all.
+
+    The others are part of no name. normalize_images, normalize_words, bidirectional, gru_layers: options of the
+    released program, as SCAN's. even_lengths: ours, as in `CampOptions`; the presets set it.
     """
 
     measure: Literal["gate_fusion_new", "gate_fusion", "cross_attention_new", "cross_attention"]
@@ -54,6 +60,15 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     masked: bool = True
     loss: Literal["cross_entropy", "triplet"] = "cross_entropy"
     negatives: Literal["hardest", "all"] = "hardest"
+    normalize_images: bool = False
+    normalize_words: bool = False
+    bidirectional: bool = True
+    gru_layers: Annotated[int, msgspec.Meta(ge=1)] = 1
+    even_lengths: bool = False
+
+    def __post_init__(self) -> None:
+        if self.even_lengths and (self.normalize_images or self.normalize_words):
+            raise ValueError("even_lengths goes with no normalize_images or normalize_words; expected one of them")
 
 
 class CampReleased(PairModel):
@@ -68,31 +83,39 @@ class CampReleased(PairModel):
         self.form = form = _form(options)
         dim = settings.dim
         self.image_encoder = region_encoder(shape.feature_size, dim)
-        self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, dim, settings.word_spread)
+        self.caption_encoder = WordEncoder(
+            shape.vocabulary_size,
+            settings.word_dim,
+            dim,
+            settings.word_spread,
+            layers=options.gru_layers,
+            bidirectional=options.bidirectional,
+        )
         kinds = ["key"] + ["query"] * form.own_queries + ["second_key", "second_query"] * form.second
-        layers = {f"{kind}_{side}": linear(dim, dim, bias=False) for kind in kinds for side in SIDES}
+        layers = {
+            f"{kind}_{side}": linear(dim, dim, bias=False, xavier=kind == "key") for kind in kinds for side in SIDES
+        }
         fused = 2 * dim if form.fusion == "concat" else dim
         for side in SIDES:
             if form.gated:
                 layers[f"fuse_{side}"] = linear(fused, dim, bias=form.fusion_bias)
             if form.pooling == "attention":
-                layers[f"pool_{side}"] = linear(dim, dim)
-                layers[f"heads_{side}"] = linear(dim, HEADS, bias=False)  # a softmax doesn't see a bias
+                layers[f"pool_{side}"] = linear(dim, dim, xavier=False)
+                layers[f"heads_{side}"] = linear(dim, HEADS, bias=False, xavier=False)  # a softmax sees no bias
         if form.gated:
-            layers |= {"hidden": linear(2 * dim, dim), "out": linear(dim, 1)}
+            layers |= {"hidden": linear(fused, dim), "out": linear(dim, 1)}
         self._layers = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
         self.hardest_negatives = options.negatives == "hardest"
-        self.neutral_score = 0.5 if options.loss == "cross_entropy" and not form.gated else 0.0
+        if options.loss == "cross_entropy" and not form.gated:
+            self.neutral_score, self.clamped = 0.5, (CLAMP, 1 - CLAMP)
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
-        encoded: Tensor = self.image_encoder(features)
-        return encoded
+        return self._even(self.image_encoder(features), normalize=self.options.normalize_images)
 
     def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C L D"]:
-        encoded: Tensor = self.caption_encoder(tokens, lengths)
-        return encoded
+        return self._even(self.caption_encoder(tokens, lengths), normalize=self.options.normalize_words)
 
     def prepare_images(self, encoded: Float[Tensor, "I R D"]) -> Prepared:
         return prepare_images(encoded, self._weights(), self.form)
@@ -114,9 +137,17 @@ class CampReleased(PairModel):
         return camp_released_plain(images, captions, lengths, self._weights(), self.form)
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        matching = torch.sigmoid(scores) if self.form.gated else scores
         kind, margin = self.options.loss, self.settings.margin
-        return matching_loss(matching, same, kind=kind, margin=margin, hardest=hardest)
+        return matching_loss(scores, same, logits=self.form.gated, kind=kind, margin=margin, hardest=hardest)
+
+    def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
+        seen = camp_released_attention(image[None], words[None], self._weights(), self.form)
+        return {name: value[0] for name, value in seen.items()}
+
+    def _even(self, encoded: Float[Tensor, "N K D"], *, normalize: bool) -> Float[Tensor, "N K D"]:
+        if self.options.even_lengths:
+            return even_lengths(encoded)
+        return l2norm(encoded) if normalize else encoded
 
     def _weights(self) -> dict[str, Tensor]:
         weights = {}
@@ -146,8 +177,18 @@ def _form(options: CampReleasedOptions) -> ReleasedForm:
 
 STAGE_1 = "camp:cross_attention_new"
 FROZEN = ("encoders", "attention")
+EVEN = {"even_lengths": True}
+"""What every preset sets."""
 
-_ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 256}
+_FIRST = {
+    "optimizer": "adam",
+    "learning_rate": CAMP_PAPER.learning_rate,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "batch_size": CAMP_PAPER.batch_size,
+    "epochs": CAMP_PAPER.epochs,
+    "decay_epochs": list(CAMP_PAPER.decay_epochs),
+}
 PAPER_STAGED = msgspec.structs.replace(
     CAMP_PAPER,
     optimizer="sgd",
@@ -155,12 +196,17 @@ PAPER_STAGED = msgspec.structs.replace(
     momentum=0.9,
     weight_decay=1e-4,
     batch_size=128,
+    epochs=30,
+    decay_epochs=(10, 20),
     stages=(
-        Stage(name="attention", model=STAGE_1, settings=_ADAM),
-        Stage(name="fusion", freeze=FROZEN, settings={"epochs": 12, "decay_epochs": [9]}),
+        Stage(name="attention", model=STAGE_1, options=EVEN, settings=_FIRST),
+        Stage(name="fusion", freeze=FROZEN, settings={"epochs": 13, "decay_epochs": [9]}),
         Stage(name="all"),
     ),
 )
+"""Of one caption an image, the released program's stages have 110, 65 and 150 epochs, and the learning rate falls every
+50, 45 and 50: with five captions an image 22, 13 and 30, every 10, 9 and 10.
+"""
 
 QUICK_STAGED = msgspec.structs.replace(
     CAMP_QUICK,
@@ -172,7 +218,7 @@ QUICK_STAGED = msgspec.structs.replace(
         Stage(
             name="attention",
             model=f"{STAGE_1}:masked",
-            options={"loss": "triplet"},
+            options={"loss": "triplet", **EVEN},
             settings={"epochs": 2, "decay_epochs": []},
         ),
         Stage(name="fusion", freeze=FROZEN, settings={"epochs": 1, "decay_epochs": []}),
@@ -196,6 +242,7 @@ def _variant(name: str, summary: str, **options: Any) -> Variant:
         source="CAMP's released program",
         summary=summary,
         named=frozenset({"measure", "fusion", "masked"}),
+        preset_options=dict.fromkeys(("quick", "paper-f30k", "paper-coco"), EVEN),
     )
 
 
@@ -207,7 +254,7 @@ VARIANTS = (
     ),
     _variant(
         "gate_fusion_new-sum",
-        "as camp:gate_fusion_new; gated vectors and messages are added",
+        "as camp:gate_fusion_new; gated vectors and messages are added, pooled vectors too",
         measure="gate_fusion_new",
         fusion="sum",
     ),
@@ -218,13 +265,13 @@ VARIANTS = (
     ),
     _variant(
         "gate_fusion-sum",
-        "as camp:gate_fusion; gated vectors and messages are added",
+        "as camp:gate_fusion; gated vectors and messages are added, pooled vectors too",
         measure="gate_fusion",
         fusion="sum",
     ),
     _variant(
         "cross_attention_new",
-        "cosine of mean messages, captions padded to 50 words that count; the first stage",
+        "cosine of mean messages, those to captions padded to 50 words; the first stage",
         measure="cross_attention_new",
         masked=False,
     ),

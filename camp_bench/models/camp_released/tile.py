@@ -6,7 +6,7 @@ the fusing layer and the second attention's logits, A (T Wq Wk^T T^T) A^T, need 
 products come from Gram tables, and a gate that is one number a place passes through the fusing layer. What stays is the
 hidden layer of the attention that pools, 2 (R + L) D^2 operations a pair, in the gated forms alone.
 
-The zero words of a padded caption all do the same: they are one word, whose weight in a softmax is their number.
+The zero words of a padded caption all do the same: they are one word, which counts for all of them in the mean.
 """
 
 from __future__ import annotations
@@ -48,17 +48,21 @@ def prepare_captions(
     """Return what all pairs of a caption share. What stands beyond a caption's length doesn't count.
 
     probes: (C, L, 2 or 3, D), what gives logits when multiplied with regions, and last the words themselves. bias:
-    (C, L), added to a word's logits, minus infinity where there is none. lengths: on the CPU, how many words count.
+    (C, L), added to the logits of what a word gives, minus infinity where there is none. mean: (C, L), how much a word
+    counts in a mean. lengths: on the CPU, how many words there are, the zero words one of them.
     """
     if form.padded:
         words = functional.pad(words, (0, 0, 0, 1))
     real = word_mask(lengths.to(words.device), words.shape[1])
     words = words * real[:, :, None]
     bias = torch.zeros(real.shape, dtype=words.dtype, device=words.device).masked_fill(~real, -torch.inf)
-    if form.padded:
-        missing = (PADDED_WORDS - lengths).clamp_min(0).to(words)
-        bias[torch.arange(len(words), device=words.device), lengths.to(words.device)] = missing.log()
-        lengths = lengths + 1
+    shared = {"bias": bias}
+    if form.pooling == "mean":
+        mean = real.to(words.dtype)
+        if form.padded:
+            mean[torch.arange(len(words)), lengths] = (PADDED_WORDS - lengths).clamp_min(0).to(words)
+            lengths = lengths + 1
+        shared["mean"] = mean / mean.sum(1, keepdim=True)
     keys, scale = _layer(words, weights["key_text"]), words.shape[2] ** -0.5
     if form.own_queries:
         queries = _layer(words, weights["query_text"])
@@ -66,7 +70,8 @@ def prepare_captions(
     else:
         probes = [_layer(keys, weights["key_image"].T)]
     stacked = torch.stack([*(scale * probe for probe in probes), words], 2)
-    return {"probes": stacked, "bias": bias, "lengths": lengths} | _prepare(words, weights, form, "text", "image")
+    shared |= {"probes": stacked, "lengths": lengths}
+    return shared | _prepare(words, weights, form, "text", "image")
 
 
 def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedForm, side: str, other: str) -> _Tensors:
@@ -195,7 +200,7 @@ def _attend(
 
 
 def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:
-    """Return what is left of P pairs before the last layers, (P, 2 D), or their cosines, (P,).
+    """Return what is left of P pairs before the last layers, (P, 2 D), (P, D) for the sum, or their cosines, (P,).
 
     Captions are P too, each the partner of an image, or one that meets all images.
     """
@@ -207,11 +212,13 @@ def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _T
     image = _pool(fused, None, weights, "image")
     mixed = _mix(attended.to_words, images["sent"], captions["own"])
     text = _pool(_fuse(mixed, attended.word_gates, words, weights.get("fuse_text_bias")), bias, weights, "text")
-    return torch.cat((l2norm(image), l2norm(text)) if form.normalized else (image, text), 1)
+    if form.normalized:
+        image, text = l2norm(image), l2norm(text)
+    return torch.cat((image, text), 1) if form.fusion == "concat" else image + text
 
 
 def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
-    """Put pooled vectors, (..., 2 D), through the last two layers; cosines are scores already."""
+    """Put pooled vectors, (..., 2 D) or (..., D), through the last two layers; cosines are scores already."""
     if not form.gated:
         return met
     hidden = product_relu(met.flatten(0, -2), weights["hidden"].T, weights["hidden_bias"])
@@ -286,7 +293,7 @@ def _pool(
 def _share(
     hidden: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, heads: Float[Tensor, "D H"]
 ) -> Float[Tensor, "P 1 K"]:
-    logits = functional.linear(hidden, heads.T) * hidden.shape[2] ** -0.5
+    logits = functional.linear(hidden, heads.T)
     share: Tensor = (logits if bias is None else logits + bias[:, :, None]).softmax(1).mean(2)
     return share[:, None]
 
@@ -296,15 +303,14 @@ def _cosine(
 ) -> Float[Tensor, " P"]:
     """Return the cosine of the pooled messages of both sides, each a mixture of the other side's vectors."""
     to_regions, to_words, *_ = attended
-    bias = captions["bias"]
     if form.pooling == "attention":
         hidden = (_mix(to_regions, captions["sent"]) + weights["pool_image_bias"]).relu_()
         of_words = _share(hidden, None, weights["heads_image"]) @ to_regions
         hidden = (_mix(to_words, images["sent"]) + weights["pool_text_bias"]).relu_()
-        of_regions = _share(hidden, bias, weights["heads_text"]) @ to_words
+        of_regions = _share(hidden, captions["bias"], weights["heads_text"]) @ to_words
     else:
         of_words = to_regions.mean(1, keepdim=True)
-        of_regions = bias.softmax(1)[:, None] @ to_words
+        of_regions = captions["mean"][:, None] @ to_words
     # the mixtures themselves, since the tables' digits cancel where those are short
     image, text = _mix(of_words, captions["probes"][:, :, -1]), _mix(of_regions, images["vectors"])
     return row_cosine(image[:, 0], text[:, 0])

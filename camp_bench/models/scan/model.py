@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from itertools import product
 from typing import Annotated, Literal
@@ -32,6 +33,10 @@ class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """direction: who attends. pooling: over the attending side. norm: of the affinities, before the softmax.
 
     lambda_attention: the softmax's inverse temperature (the paper's lambda 1). lambda_pooling: LogSumExp's (lambda 2).
+
+    The others are options of the released program, and part of no name. normalize_images, normalize_words: encoded
+    vectors to unit length. bidirectional: the GRU reads captions both ways. gru_layers: how many it has. weight_norm:
+    the image encoder's matrix is learnt as direction and length.
     """
 
     direction: Literal["t2i", "i2t"]
@@ -41,6 +46,16 @@ class ScanOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     )
     lambda_attention: Annotated[float, msgspec.Meta(gt=0)]
     lambda_pooling: Annotated[float, msgspec.Meta(gt=0)]
+    normalize_images: bool = True
+    normalize_words: bool = True
+    bidirectional: bool = True
+    gru_layers: Annotated[int, msgspec.Meta(ge=1)] = 1
+    weight_norm: bool = False
+
+    @property
+    def form(self) -> ScanForm:
+        """What says how pairs are scored."""
+        return ScanForm(self.direction, self.pooling, self.norm, self.lambda_attention, self.lambda_pooling)
 
 
 class Scan(PairModel):
@@ -51,15 +66,24 @@ class Scan(PairModel):
 
     def __init__(self, settings: Settings, options: ScanOptions, shape: Shape) -> None:
         super().__init__(settings, options, shape)
-        self.image_encoder = region_encoder(shape.feature_size, settings.dim)
-        self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread)
-        self.form = ScanForm(**msgspec.structs.asdict(options))
+        self.image_encoder = region_encoder(shape.feature_size, settings.dim, weight_norm=options.weight_norm)
+        self.caption_encoder = WordEncoder(
+            shape.vocabulary_size,
+            settings.word_dim,
+            settings.dim,
+            settings.word_spread,
+            layers=options.gru_layers,
+            bidirectional=options.bidirectional,
+        )
+        self.form = options.form
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I R D"]:
-        return l2norm(self.image_encoder(features))
+        encoded: Tensor = self.image_encoder(features)
+        return l2norm(encoded) if self.options.normalize_images else encoded
 
     def encode_captions(self, tokens: Int[Tensor, "C L"], lengths: Int[Tensor, " C"]) -> Float[Tensor, "C L D"]:
-        return l2norm(self.caption_encoder(tokens, lengths))
+        encoded: Tensor = self.caption_encoder(tokens, lengths)
+        return l2norm(encoded) if self.options.normalize_words else encoded
 
     def prepare_images(self, encoded: Float[Tensor, "I R D"]) -> Prepared:
         return {"regions": encoded, "gram": gram(encoded)} if self.options.direction == "t2i" else {"regions": encoded}
@@ -89,7 +113,7 @@ class Scan(PairModel):
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
-        return scan_plain(images, captions, lengths, **msgspec.structs.asdict(self.options))
+        return scan_plain(images, captions, lengths, **dataclasses.asdict(self.form))
 
     def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
         options = self.options

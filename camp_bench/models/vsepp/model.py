@@ -8,7 +8,7 @@ image unnormalised; `vsepp:order` measures by the order of the cone, on absolute
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import torch
@@ -29,13 +29,14 @@ __all__ = ["VARIANTS", "Vsepp", "VseppOptions"]
 class VseppOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """negatives: all of the batch, or the hardest once the warm-up is over. normalize_images: to unit length.
 
-    use_abs: take absolute values of both sides, after normalising.
+    use_abs: take absolute values of both sides, after normalising. gru_layers: of the text encoder.
     """
 
     measure: Literal["cosine", "order"] = "cosine"
     negatives: Literal["hardest", "all"] = "hardest"
     normalize_images: bool = True
     use_abs: bool = False
+    gru_layers: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 class Vsepp(PairModel):
@@ -49,7 +50,7 @@ class Vsepp(PairModel):
         self.hardest_negatives = options.negatives == "hardest"
         self.image_encoder = region_encoder(shape.feature_size, settings.dim)
         self.caption_encoder = SentenceEncoder(
-            shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread
+            shape.vocabulary_size, settings.word_dim, settings.dim, settings.word_spread, layers=options.gru_layers
         )
 
     def encode_images(self, features: Float[Tensor, "I R F"]) -> Float[Tensor, "I D"]:

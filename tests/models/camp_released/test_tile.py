@@ -55,8 +55,9 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     measure = name.removeprefix("camp:").removesuffix(":masked").removesuffix("-sum")
     new, gated = measure.endswith("_new"), measure.startswith("gate_fusion")
     w = {key: value.tolist() for key, value in weights.items()}
+    length = len(caption)  # what stands behind it attends, and nothing attends to it
     if name == "camp:cross_attention_new":
-        caption = caption + [[0.0] * len(image[0])] * (50 - len(caption))
+        caption = caption + [[0.0] * len(image[0])] * (50 - length)
 
     def layer(x: Vector, key: str) -> Vector:  # torch keeps a layer's weight as (out, in)
         out = [dot(row, x) for row in w[f"{key}.weight"]]
@@ -70,12 +71,12 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     sides = {"image": (image, caption, "text"), "text": (caption, image, "image")}
     pooled = {}
     for side, (own, others, other) in sides.items():
-        messages = attend(
-            [layer(x, f"{query}_{side}") for x in own], [layer(x, f"key_{other}") for x in others], others
-        )
+        given = others[:length] if side == "image" else others
+        messages = attend([layer(x, f"{query}_{side}") for x in own], [layer(x, f"key_{other}") for x in given], given)
         if new:
             queries = [layer(x, f"second_query_{side}") for x in messages]
-            messages = attend(queries, [layer(x, f"second_key_{side}") for x in messages], messages)
+            given = messages if side == "image" else messages[:length]
+            messages = attend(queries, [layer(x, f"second_key_{side}") for x in given], given)
         if measure == "gate_fusion_new":
             messages = [unit(x) for x in messages]
         if gated:
@@ -90,10 +91,7 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
             shares = [1 / len(messages)] * len(messages)
         else:
             hidden = [[max(0.0, value) for value in layer(x, f"pool_{side}")] for x in messages]
-            logits = [
-                [value / math.sqrt(len(x)) for value in layer(h, f"heads_{side}")]
-                for x, h in zip(own, hidden, strict=True)
-            ]
+            logits = [layer(h, f"heads_{side}") for h in hidden]
             heads = [softmax([row[head] for row in logits]) for head in range(4)]
             shares = [math.fsum(head[place] for head in heads) / 4 for place in range(len(messages))]
         pooled[side] = mixture(shares, messages)
@@ -102,7 +100,8 @@ def released_by_floats(name: str, image: list[Vector], caption: list[Vector], we
     a, b = pooled["image"], pooled["text"]
     if not gated:
         return dot(a, b) / max(math.sqrt(dot(a, a)) * math.sqrt(dot(b, b)), 1e-8)
-    return layer([max(0.0, value) for value in layer(a + b, "hidden")], "out")[0]
+    both = [x + y for x, y in zip(a, b, strict=True)] if name.endswith("-sum") else a + b
+    return layer([max(0.0, value) for value in layer(both, "hidden")], "out")[0]
 
 
 # --- what the tests score ---------------------------------------------------------------------------------------------
@@ -305,3 +304,35 @@ def test_places_that_cancel_are_computed_in_parts(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("camp_bench.models.camp_released.tile.PLACES", 5)
     found, expected = (score(model, images, captions, LENGTHS) for score in (fast, plain))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "camp:cross_attention_new"])
+def test_what_a_model_looks_at_gives_its_score(name: str) -> None:
+    """Messages from the tables and pooling by the shares, put through what is left, are the score."""
+    model, image, words = make_model(name, 6), draw(4, 6), draw(3, 6, seed=2)
+    with torch.no_grad():
+        seen = model.attend(image, words)
+        expected = float(plain(model, image[None], words[None], torch.tensor([3]))[0, 0])
+    new, gated = "_new" in name, "gate" in name
+    weights = {key: value.detach() for key, value in model.named_parameters()}
+    pooled = []
+    for side, place, own, other in (("image", "regions", image, words), ("text", "words", words, image)):
+        assert torch.allclose(seen[f"attention_{place}"].sum(1), torch.ones(len(own), dtype=torch.float64))
+        vectors = seen[f"attention_{place}"] @ other
+        if gated:
+            message = vectors / (vectors.norm(dim=1, keepdim=True) + 1e-8) if new else vectors
+            gate = 1 / (1 + torch.exp(-(own * message).sum(1)))
+            torch.testing.assert_close(seen[f"gate_{place}"], gate)
+            both = own + message if name.endswith("-sum") else torch.cat((own, message), 1)
+            inner = gate[:, None] * both @ weights[f"fuse_{side}.weight"].T
+            vectors = (inner + weights.get(f"fuse_{side}.bias", 0)).clamp(min=0) + own
+        one = seen[f"pooling_{place}"] @ vectors
+        pooled.append(one / (one.norm() + 1e-8) if gated and new else one)
+    a, b = pooled
+    if gated:
+        both = a + b if name.endswith("-sum") else torch.cat((a, b))
+        hidden = (weights["hidden.weight"] @ both + weights["hidden.bias"]).clamp(min=0)
+        score = float((weights["out.weight"] @ hidden + weights["out.bias"])[0])
+    else:
+        score = float(a @ b / (a.norm() * b.norm()))
+    assert score == pytest.approx(expected, abs=1e-9)
