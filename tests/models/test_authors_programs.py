@@ -22,7 +22,7 @@ from camp_bench.models.losses import same_image
 from camp_bench.runs.checkpoint import CheckpointSource, open_checkpoint
 from camp_bench.runs.saved import FinishedRun
 
-HOME = Path(os.environ.get("CAMP_BENCH_GOLDEN") or Path(__file__).parents[2] / "shared" / "golden")
+HOME = Path(os.environ.get("CAMP_BENCH_GOLDEN") or Path(__file__).parents[3] / "shared" / "golden")
 FIGURES = HOME / "golden.json"
 pytestmark = pytest.mark.skipif(
     not FIGURES.is_file(),
