@@ -57,7 +57,9 @@ def prepare_captions(
     bias = torch.zeros(real.shape, dtype=words.dtype, device=words.device).masked_fill(~real, -torch.inf)
     if form.padded:
         missing = (PADDED_WORDS - lengths).clamp_min(0).to(words)
-        bias[torch.arange(len(words), device=words.device), lengths.to(words.device)] = missing.log()
+        bias[torch.arange(len(words), device=words.device), lengths.to(words.device)] = missing.log().to(
+            bias.dtype
+        )  # autocast's is float32
         lengths = lengths + 1
     keys, scale = _layer(words, weights["key_text"]), words.shape[2] ** -0.5
     if form.own_queries:
