@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 WHEEL_VENV := .venv-wheel
 BIN := $(VENV)/bin
+RUN_INSTALLED := $(VENV)/.run-installed
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 WORKERS ?= 2
@@ -30,15 +31,19 @@ python:
 	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: $(PYTHON) is Python " + sys.version.split()[0] + "; camp-bench needs 3.11 or later; name one with: make PYTHON=/path/to/python3.11")'
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) lacks the venv module; on Debian and Ubuntu install the package python3-venv" >&2; exit 2; }
 
-# A .venv made by hand has no stamp: it is kept and installed into.
-$(INSTALLED): pyproject.toml constraints.txt | python
+# A .venv made by hand has no stamp: it is kept and installed into. Running needs a part of what the tests need.
+$(RUN_INSTALLED): pyproject.toml constraints.txt | python
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e . -c constraints.txt
+	@touch $@
+
+$(INSTALLED): $(RUN_INSTALLED)
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
 	@touch $@
 
 install: $(INSTALLED) ## make .venv with everything in it (the targets below do so too)
 
-run: $(INSTALLED) ## run the benchmark; pass options as ARGS="..."
+run: $(RUN_INSTALLED) ## run the benchmark; pass options as ARGS="..."
 	$(BIN)/camp-bench run $(ARGS)
 
 test: $(INSTALLED) ## run the tests but the slow ones
@@ -51,7 +56,7 @@ check: $(INSTALLED) ## what CI runs: format, lint, types, layers, tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n $(WORKERS) -m "$(MARKERS)"
 
-gate: $(INSTALLED) ## train small models on toy data and hold them against baselines/gate-*.json
+gate: $(RUN_INSTALLED) ## train small models on toy data and hold them against baselines/gate-*.json
 	@set -eu; away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; \
 	$(BIN)/camp-bench run baselines/gate.toml --results "$$away"; \
 	for baseline in baselines/gate-*.json; do \

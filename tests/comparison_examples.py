@@ -42,8 +42,9 @@ def write_run(
     arrays = {"image_of": image_of.astype(np.int32)}
     for way, (b, n, p), width in (("i2t", i2t, images * captions), ("t2i", t2i, images)):
         arrays |= {f"{way}_b": b, f"{way}_n": n, f"{way}_p": p}
-        ids = ((rng.integers(0, width, size=(len(b), 1)) + np.arange(10)) % width).astype(np.int32)
-        arrays |= {f"{way}_top_ids": ids, f"{way}_top_scores": -np.sort(-rng.random((len(b), 10)).astype(np.float32))}
+        top = min(10, width)
+        ids = ((rng.integers(0, width, size=(len(b), 1)) + np.arange(top)) % width).astype(np.int32)
+        arrays |= {f"{way}_top_ids": ids, f"{way}_top_scores": -np.sort(-rng.random((len(b), top)).astype(np.float32))}
     record = example_record(model=model, seed=seed, **changes)
     folder = results / record.run_id
     folder.mkdir(parents=True)

@@ -6,33 +6,36 @@ Exit codes: 0 done, 1 whoever read the output went away or `check` found a regre
 
 from __future__ import annotations
 
-import io
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Annotated
+from camp_bench.cli.interrupts import STOPPED, interruptible, starting
 
-import typer
+with starting():
+    import io
+    import signal
+    import sys
+    import threading
+    from collections.abc import Iterator, Sequence
+    from contextlib import contextmanager
+    from types import FrameType
+    from typing import Annotated
 
-from camp_bench import __version__
-from camp_bench.cli.add import add
-from camp_bench.cli.baseline import baseline
-from camp_bench.cli.check import check
-from camp_bench.cli.compare import compare
-from camp_bench.cli.convert import convert
-from camp_bench.cli.data import data
-from camp_bench.cli.evaluate import evaluate
-from camp_bench.cli.export import export
-from camp_bench.cli.features import features
-from camp_bench.cli.models import models
-from camp_bench.cli.power import power
-from camp_bench.cli.published import published
-from camp_bench.cli.run import run
-from camp_bench.cli.throughput import throughput
-from camp_bench.errors import CampBenchError
+    import typer
+
+    from camp_bench import __version__
+    from camp_bench.cli.add import add
+    from camp_bench.cli.baseline import baseline
+    from camp_bench.cli.check import check
+    from camp_bench.cli.compare import compare
+    from camp_bench.cli.convert import convert
+    from camp_bench.cli.data import data
+    from camp_bench.cli.evaluate import evaluate
+    from camp_bench.cli.export import export
+    from camp_bench.cli.features import features
+    from camp_bench.cli.models import models
+    from camp_bench.cli.power import power
+    from camp_bench.cli.published import published
+    from camp_bench.cli.run import run
+    from camp_bench.cli.throughput import throughput
+    from camp_bench.errors import CampBenchError
 
 __all__ = ["app", "main"]
 
@@ -81,10 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack the letters of a path
     try:
-        with _ended_by_signals():
+        with interruptible(), _ended_by_signals():
             code = app(args=given or ["--help"], prog_name="camp-bench", standalone_mode=False)
     except CampBenchError as error:
         return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):  # typer makes one of the other
+        return STOPPED
     except typer.TyperException as error:
         return _refuse(_usage(error))
     except OSError as error:

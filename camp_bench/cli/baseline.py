@@ -99,7 +99,10 @@ def list_baselines(
     from camp_bench.gate.baseline import read_baseline
     from camp_bench.report.ci import print_lines
 
-    files = sorted(folder.glob("*.json"))
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
+    except OSError as error:
+        raise RecordError(f"{folder}: can't be read ({error.strerror}); expected a folder of baselines") from None
     if not files:
         raise RecordError(
             f"{folder}: no baseline in it; `camp-bench baseline save RUN -o {folder}/NAME.json` makes one"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from camp_bench.comparison.loading import BadRecord
 
 __all__ = ["compare"]
 
@@ -65,7 +69,7 @@ def compare(
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (Holm). What differs beside the models is named below.
     """
-    from camp_bench.cli.output import names_of, say, show, whole_numbers, write_text
+    from camp_bench.cli.output import names_of, show, whole_numbers, write_text
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
     from camp_bench.report import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
 
@@ -87,6 +91,7 @@ def compare(
     )
     if queries is not None:
         found = query_differences(places, queries, options, skip_bad=skip_bad)
+        _tell_skipped(found.skipped)
         sheet = queries_sheet(found)
         if chosen == "table":
             show(lambda console: draw_sheet(console, sheet), output)
@@ -94,9 +99,16 @@ def compare(
             write_text(render_sheet(sheet, chosen, found), output)
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
-    for item in bad:
-        say(f"skipped: {' '.join(item.reason.split())}", err=True)
+    _tell_skipped(bad)
     if chosen == "table":
         show(lambda console: draw_comparisons(console, tables, explained=explain), output)
     else:
         write_text(render(tables, chosen, explained=explain), output)
+
+
+def _tell_skipped(bad: Sequence[BadRecord]) -> None:
+    """Name on standard error what --skip-bad went without."""
+    from camp_bench.cli.output import say
+
+    for item in bad:
+        say(f"skipped: {' '.join(item.reason.split())}", err=True)

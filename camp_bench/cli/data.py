@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from camp_bench.cli.interrupts import STOPPED
+
 __all__ = ["data", "kept_for_resuming"]
 
 T = TypeVar("T")
@@ -100,7 +102,7 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
     try:
         return work()
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+        raise typer.Exit(STOPPED) from None
     finally:
         if (partial := partial_folder(dest)).exists():
             say(f"what is done is kept in {partial}; the same command goes on from there", err=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from camp_bench.cli.interrupts import STOPPED
+
 if TYPE_CHECKING:
     from camp_bench.config import Experiment
     from camp_bench.records import RunRecord
@@ -216,7 +218,7 @@ def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, tra
                     finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
     except KeyboardInterrupt:
         typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(STOPPED) from None
     finally:
         with suppress(BrokenPipeError):  # which would hide the error that ended the runs
             print_results(finished, "test")

@@ -18,7 +18,7 @@ class ModelRow:
     """One model under one or more seeds, all else being equal.
 
     label: the model's name, with what tells it from its namesakes. metrics: mean over the seeds, by name, recalls in
-    percent. rsum_sd: sample standard deviation between seeds, None for one seed.
+    percent; those that every seed keeps. rsum_sd: sample standard deviation between seeds, None for one seed.
     """
 
     label: str
@@ -79,7 +79,11 @@ def _row(row: RowRuns[_Scored]) -> ModelRow:
     return ModelRow(
         label=row.label,
         seeds=tuple(run.record.config.seed for run in row.runs),
-        metrics={name: statistics.fmean(values[name] for values in metrics) for name in metrics[0]},
+        metrics={
+            name: statistics.fmean(values[name] for values in metrics)
+            for name in metrics[0]
+            if all(name in values for values in metrics)  # as records of different versions keep different ones
+        },
         rsum_sd=statistics.stdev(sums) if len(sums) > 1 else None,
     )
 

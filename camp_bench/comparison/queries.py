@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.comparison.grouping import RowRuns, choose_rows, group_runs, rows_of
-from camp_bench.comparison.loading import FinishedRun, load_runs
+from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
@@ -42,7 +42,7 @@ class QueryDifference:
 class QueryDifferences:
     """The queries with the largest ratio of ranks, the largest first.
 
-    missing_text: why there are no captions, "" where there are.
+    missing_text: why there are no captions, "" where there are. skipped: the records that couldn't be used.
     """
 
     first: str
@@ -50,6 +50,7 @@ class QueryDifferences:
     rows: tuple[QueryDifference, ...]
     total: int
     missing_text: str
+    skipped: tuple[BadRecord, ...] = ()
 
 
 def query_differences(
@@ -63,7 +64,7 @@ def query_differences(
     if count < 1:
         raise ConfigError(f"--queries: got {count}, expected 1 or more")
     chosen = (options or CompareOptions()).checked()
-    runs, _ = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
+    runs, bad = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     rows = choose_rows([row for group in group_runs(runs) for row in rows_of(group)[0]], chosen.models)
     shown = [row.runs[0].evaluation for row in rows]
     tasks = {(one.task_fingerprint, one.protocol, one.transductive) for one in shown}
@@ -72,7 +73,7 @@ def query_differences(
         raise ConfigError(
             f"--queries: compares two rows of one table, there are {len(rows)} ({told}); pick with --models A,B"
         )
-    return _differences(rows[0], rows[1], count)
+    return replace(_differences(rows[0], rows[1], count), skipped=tuple(bad))
 
 
 def _differences(first: RowRuns[FinishedRun], second: RowRuns[FinishedRun], count: int) -> QueryDifferences:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import numpy.typing as npt
 
 from camp_bench.data.dataset import Dataset, Split
 from camp_bench.errors import DataError
+from camp_bench.records import write_whole
 
 __all__ = [
     "CACHE_NAME",
@@ -190,15 +190,16 @@ def _file_state(split: Split, cache: Path) -> tuple[str, _Entry] | None:
 def _read_cache(file: Path) -> _Cache:
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Cache)
-    except (OSError, msgspec.DecodeError):  # it only saves time: what can't be read is computed again
+    except (
+        OSError,
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+        OverflowError,
+    ):  # it only saves time: what can't be read is computed again
         return _Cache()
 
 
 def _write_cache(file: Path, cache: _Cache) -> None:
-    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(cache), indent=2) + b"\n")
-        temporary.replace(file)
-    except OSError:  # a read-only folder, say
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with contextlib.suppress(OSError):  # a read-only folder, say
+        write_whole(file, msgspec.json.format(msgspec.json.encode(cache), indent=2) + b"\n")

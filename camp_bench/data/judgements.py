@@ -133,7 +133,10 @@ def _of_package(name: str, split: Split) -> Judgements:
         )
     found = importlib.util.find_spec("eccv_caption")  # found, not imported: only its files are wanted
     if found is None or not found.submodule_search_locations:
-        raise DataError(f"relevance: '{name}' needs the package eccv_caption; pip install 'camp-bench[eccv]'")
+        raise DataError(
+            f"relevance: '{name}' needs the package eccv_caption; in a checkout: pip install -e '.[eccv]' "
+            "-c constraints.txt"
+        )
     folder = Path(found.submodule_search_locations[0]) / "data"
     row_of = {int(caption): row for row, caption in enumerate(np.load(folder / "coco_test_ids.npy"))}
     own = _read_json(folder / "original_caption_to_image.json")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.folder.npy import read_header
 from camp_bench.errors import DataError
+from camp_bench.records.npy import read_header
 
 __all__ = ["map_matrix"]
 

@@ -8,8 +8,6 @@ file is streamed: those that people have take several GB.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +17,14 @@ import numpy.typing as npt
 
 from camp_bench.data.vocabulary import SPECIAL_WORDS, Vocabulary
 from camp_bench.errors import DataError
+from camp_bench.records.npy import Npz
 
 __all__ = ["WordVectors", "read_word_vectors"]
+
+STEP = 4096
+"""Words of a .npz that are read at a time."""
+LONGEST_WORD_BYTES = 4096
+"""In a .npz each word takes as much as the longest; GloVe's and word2vec's have a few hundred letters at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +52,7 @@ def read_word_vectors(file: Path, vocabulary: Vocabulary, width: int, row_words:
         if file.suffix == ".npy":
             entries = _read_npy(file, row_words)
         else:
-            entries = _read_npz(file) if file.suffix == ".npz" else _read_text(file, set(numbers), width)
+            entries = _read_npz(file, width) if file.suffix == ".npz" else _read_text(file, set(numbers), width)
         for word, vector in entries:
             if len(vector) != width:
                 raise DataError(
@@ -102,18 +106,27 @@ def _floats(texts: list[str]) -> npt.NDArray[np.float32] | None:
         return None
 
 
-def _read_npz(file: Path) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            words, vectors = stored["words"], stored["vectors"]
-    except (KeyError, ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile):
-        raise DataError(f"{file}: not a .npz with arrays `words` and `vectors`; expected one without objects") from None
-    if words.ndim != 1 or vectors.ndim != 2 or len(words) != len(vectors) or vectors.dtype.kind != "f":
-        raise DataError(
-            f"{file}: words {words.shape}, vectors {vectors.shape} {vectors.dtype}; "
-            f"expected (n,) words and (n, width) vectors of floats"
-        )
-    yield from zip((str(word) for word in words), _single(vectors), strict=True)
+def _read_npz(file: Path, width: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+    """Yield all words and vectors, a few at a time, once the headers say that they are such of the width wanted."""
+    with file.open("rb") as stream:
+        arrays = Npz(stream, file)
+        if not {"words", "vectors"} <= set(arrays.headers):
+            raise DataError(f"{file}: not a .npz with arrays `words` and `vectors`; expected one without objects")
+        words, vectors = arrays.headers["words"], arrays.headers["vectors"]
+        ok = len(words.shape) == 1 and len(vectors.shape) == 2 and words.shape[0] == vectors.shape[0]
+        if not ok or vectors.dtype.kind != "f" or vectors.fortran_order or words.dtype.kind not in "US":
+            raise DataError(
+                f"{file}: words {words.shape} {words.dtype}, vectors {vectors.shape} {vectors.dtype}; "
+                f"expected (n,) words and (n, width) vectors of floats, in C order"
+            )
+        if vectors.shape[1] != width or words.row_bytes > LONGEST_WORD_BYTES:
+            raise DataError(
+                f"{file}: vectors of {vectors.shape[1]} numbers, words of {words.row_bytes:,} bytes; expected "
+                f"{width} numbers, as the model's words have, and {LONGEST_WORD_BYTES:,} bytes or fewer; set word_dim "
+                f"or give other vectors"
+            )
+        for some, numbers in zip(arrays.rows("words", STEP), arrays.rows("vectors", STEP), strict=True):
+            yield from zip((str(word) for word in some), _single(numbers), strict=True)
 
 
 def _read_npy(file: Path, words: Sequence[str]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:

@@ -64,20 +64,24 @@ def evaluate_split(
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
     top: int = TOP,
+    ends: bool = False,
     precision: str = "fp32",
 ) -> Evaluation:
     """Rank all images and captions of a split against each other, in the grid that the settings give.
 
     token_ids: the split's captions in the model's vocabulary. on_tile: told (tiles done, tiles in all). on_scores: told
-    the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists. precision:
-    of encoding and scoring, as `autocast` takes it; ranks are counted on what it gives.
+    the images (I,), captions (C,) and scores (I, C) of every tile. top: length of the top lists. ends: count what ties
+    with their last, as `rank_tiles` does. precision: of encoding and scoring, as `autocast` takes it; ranks are counted
+    on what it gives.
     Raises NumericError where a score is NaN, and what `within_budget` raises.
     """
 
     def rank(budget: int) -> tuple[Ranks, SplitTiles, Elapsed]:
         tiles = SplitTiles(model, split, token_ids, device, budget, on_scores)
         with timed(device) as whole:
-            ranks = rank_tiles(tiles.grid, tiles.score, device=device, top=top, strip=tiles.strip(), on_tile=on_tile)
+            ranks = rank_tiles(
+                tiles.grid, tiles.score, device=device, top=top, ends=ends, strip=tiles.strip(), on_tile=on_tile
+            )
         return ranks, tiles, whole
 
     was_training = model.training
@@ -143,12 +147,13 @@ def evaluate_folds(
     on_tile: Callable[[int, int], None] | None = None,
     on_scores: OnScores | None = None,
     top: int = TOP,
+    ends: bool = False,
     precision: str = "fp32",
 ) -> Evaluation:
     """Evaluate each fold of images with its captions by itself.
 
-    folds: images of each, together all of the split. on_tile, on_scores, top, precision: as in `evaluate_split`; top
-    only where there is one fold.
+    folds: images of each, together all of the split. on_tile, on_scores, top, ends, precision: as in `evaluate_split`;
+    top and ends only where there is one fold.
     """
     if len(folds) == 1:
         return evaluate_split(
@@ -159,6 +164,7 @@ def evaluate_folds(
             on_tile=on_tile,
             on_scores=on_scores,
             top=top,
+            ends=ends,
             precision=precision,
         )
     parts: list[Evaluation] = []

@@ -207,7 +207,7 @@ def read_baseline(path: str | Path) -> Baseline:
             check_throughput(path, baseline.speed)
     except RecordError as error:
         raise RecordError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RecordError(f"{path}: not a baseline: {error}") from None
     return baseline
 

@@ -72,7 +72,7 @@ class _Recomputed(torch.autograd.Function):
         def differentiate(part: _Part) -> tuple[list[_Rows], tuple[Tensor, ...]]:
             score, rows, columns, outer = part
             where = [rows] * first + [columns] * (second - first)
-            parts = [tensor[items] for tensor, items in zip(tensors[:second], where, strict=True)]
+            parts = [_take(tensor, items) for tensor, items in zip(tensors[:second], where, strict=True)]
             leaves = [tensor.detach() for tensor in (*parts, *tensors[second:])]
             variables = [leaves[number].requires_grad_() for number in wanted]
             with torch.enable_grad(), torch.autocast(device, dtype, enabled):
@@ -84,7 +84,7 @@ class _Recomputed(torch.autograd.Function):
                 if number >= second:
                     sums[number].add_(value)
                 elif isinstance(items := where[number], Tensor):
-                    sums[number].index_add_(0, items, value)
+                    sums[number].index_add_(0, items.to(value.device), value)
                 else:
                     sums[number][items].add_(value)
         return (None, None, None, None, None, *(sums.get(number) for number in range(len(tensors))))
@@ -100,6 +100,11 @@ def _parts(tile: Score, pairs: Score, size: _Size, gradient: Tensor) -> Iterator
         for start in range(0, len(rows), PAIRS):
             i, c = rows[start : start + PAIRS], columns[start : start + PAIRS]
             yield pairs, i, c, gradient[i, c]
+
+
+def _take(tensor: Tensor, items: _Rows) -> Tensor:
+    """Return some rows; their numbers come from the scores' device, and lengths, say, stay on the CPU."""
+    return tensor[items if isinstance(items, slice) else items.to(tensor.device)]
 
 
 def _slices(items: int, size: int | None) -> list[slice]:

@@ -2,7 +2,7 @@
 
 R@K in this field is a hit rate: whether any positive is among the first K. Where more is true than a dataset's own
 pairs say, the share of the positives that is found (true recall) and their order (mAP@R) tell more (Musgrave et al.,
-ECCV 2020; Chun et al., ECCV 2022). Equal scores are ordered as in the top lists, by lower id.
+ECCV 2020; Chun et al., ECCV 2022). Candidates of one score count by expectation over their random orders.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.errors import DataError
-from camp_bench.ranking.metrics import RECALL_AT
+from camp_bench.ranking.metrics import RECALL_AT, hit_at
 
-__all__ = ["Positives", "grade_correlations", "make_positives", "positive_metrics"]
+__all__ = ["Found", "Positives", "grade_correlations", "make_positives", "positive_metrics"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,35 +48,117 @@ def make_positives(
     return Positives(asked, keys, candidates)
 
 
-def positive_metrics(
-    top_ids: npt.NDArray[np.integer[Any]], positives: Positives, ks: Sequence[int] = RECALL_AT
-) -> dict[str, float]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a direction found. ids, scores: (queries, T) top lists, best first, in which equal scores are one group.
+
+    beyond: (queries,) how many candidates past the list tie with its last score; beyond_true: how many are positives.
+    """
+
+    ids: npt.NDArray[np.integer[Any]]
+    scores: npt.NDArray[np.floating[Any]]
+    beyond: Ints
+    beyond_true: Ints
+
+    @classmethod
+    def of(
+        cls,
+        ids: npt.NDArray[np.integer[Any]],
+        scores: npt.NDArray[np.floating[Any]],
+        beyond: Ints,
+        positives: Positives,
+        true_scores: npt.NDArray[np.floating[Any]],
+    ) -> Found:
+        """Return what was found. true_scores: of the pairs in `positives.keys`, wherever they rank."""
+        queries, candidates = len(ids), positives.candidates
+        query = positives.keys // candidates
+        last = query[true_scores == scores[query, -1]]
+        listed = np.isin(np.arange(queries)[:, None] * candidates + ids.astype(np.int64), positives.keys)
+        inside = (listed & (scores == scores[:, -1:])).sum(1)
+        return cls(ids, scores, beyond, np.bincount(last, minlength=queries) - inside)
+
+
+def positive_metrics(found: Found, positives: Positives, ks: Sequence[int] = RECALL_AT) -> dict[str, float]:
     """Return means over the queries that count, in percent: `mAP@R`, `R-P`, `recall@K` and `hit@K`.
 
-    top_ids: (queries, T), best first. With R positives of a query, R-Precision is their share of the first R, and
-    AP@R the mean over the first R places of the precision at each place that holds one. A query without positives
-    counts as 0. Raises DataError where a query has more positives than T, unless T is all candidates.
+    With R positives of a query, R-Precision is their share of the first R, and AP@R the mean over the first R places of
+    the precision at each place that holds one. Candidates of one score stand in random order, and each value is its
+    expectation. A query without positives counts as 0. Raises DataError where a query has more positives than T, or K
+    is more, unless T is all candidates.
     """
-    width = top_ids.shape[1]
-    if positives.most > width and width < positives.candidates:
-        raise DataError(f"top lists of {width} for {positives.most} positives of a query; expected as many or more")
-    ids = top_ids[positives.queries].astype(np.int64)
-    true = np.isin(positives.queries[:, None] * positives.candidates + ids, positives.keys, assume_unique=True)
-    found = np.cumsum(true, axis=1)
-    per_query = np.bincount(positives.keys // positives.candidates, minlength=len(top_ids))[positives.queries]
+    width = found.ids.shape[1]
+    longest = max(positives.most, *ks)
+    if longest > width and width < positives.candidates:
+        what = f"{longest} positives of a query" if longest == positives.most else f"recall@{longest}"
+        raise DataError(f"top lists of {width} for {what}; expected as many or more")
+    own = positives.queries
+    ids = found.ids[own].astype(np.int64)
+    true = np.isin(own[:, None] * positives.candidates + ids, positives.keys, assume_unique=True)
+    groups = _groups(true, found.scores[own], found.beyond[own], found.beyond_true[own])
+    per_query = np.bincount(positives.keys // positives.candidates, minlength=len(found.ids))[own]
     wanted = np.maximum(per_query, 1)
     inside = np.arange(width) < wanted[:, None]
-    places = np.arange(1, width + 1)
-    precision = np.where(inside & true, found / places, 0.0)
+    chance = groups.true / groups.size  # of a place, that it holds a positive
     values = {
-        "mAP@R": float((precision.sum(1) / wanted).mean()),
-        "R-P": float(((true & inside).sum(1) / wanted).mean()),
+        "mAP@R": float((np.where(inside, chance * groups.precision(), 0.0).sum(1) / wanted).mean()),
+        "R-P": float((np.where(inside, chance, 0.0).sum(1) / wanted).mean()),
     }
+    first = groups.first()
     for k in ks:
-        first = found[:, min(k, width) - 1]
-        values[f"recall@{k}"] = float((first / wanted).mean())
-        values[f"hit@{k}"] = float((first > 0).mean())
+        values[f"recall@{k}"] = float((chance[:, :k].sum(1) / wanted).mean())
+        values[f"hit@{k}"] = float(hit_at(k, *first).mean())
     return {name: 100.0 * value for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Groups:
+    """Of each place of each list, (Q, T), the group of equal scores that it stands in.
+
+    start: places before the group. size: of the group, what ties beyond the list included. true: its positives.
+    before: positives before it.
+    """
+
+    start: Ints
+    size: Ints
+    true: Ints
+    before: Ints
+
+    def precision(self) -> npt.NDArray[np.float64]:
+        """Return the expected precision at a place, given that it holds a positive.
+
+        Of the i - 1 places of the group before the i-th, each then holds one of c - 1 positives among m - 1 candidates.
+        """
+        places = np.arange(1, self.start.shape[1] + 1)
+        others = (places - 1 - self.start) * (self.true - 1) / np.maximum(self.size - 1, 1)
+        return np.asarray((self.before + 1 + np.where(self.true > 0, others, 0.0)) / places, dtype=np.float64)
+
+    def first(self) -> tuple[Ints, Ints, Ints]:
+        """Return b, n and p of each query, as ranks count them; p is 0 where no positive is in sight."""
+        place = (self.true > 0).argmax(1)[:, None]
+        start, size, true = (np.take_along_axis(part, place, 1)[:, 0] for part in (self.start, self.size, self.true))
+        return start, size - true, true
+
+
+def _groups(
+    true: npt.NDArray[np.bool_], scores: npt.NDArray[np.floating[Any]], beyond: Ints, beyond_true: Ints
+) -> _Groups:
+    queries, width = true.shape
+    edge = scores[:, 1:] != scores[:, :-1]
+    ends = np.ones((queries, 1), dtype=np.bool_)
+    places = np.arange(width)
+    start: Ints = np.maximum.accumulate(np.where(np.concatenate((ends, edge), 1), places, 0), axis=1)
+    last = np.where(np.concatenate((edge, ends), 1), places, width)
+    stop: Ints = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1] + 1
+    summed: Ints = np.concatenate((np.zeros((queries, 1), dtype=np.int64), np.cumsum(true, axis=1)), 1)
+    before: Ints = np.take_along_axis(summed, start, 1)
+    until: Ints = np.take_along_axis(summed, stop, 1)
+    open_end = stop == width
+    return _Groups(
+        start=start,
+        size=stop - start + open_end * beyond[:, None],
+        true=until - before + open_end * beyond_true[:, None],
+        before=before,
+    )
 
 
 def grade_correlations(scores: npt.NDArray[np.floating], grades: npt.NDArray[np.floating]) -> dict[str, float]:

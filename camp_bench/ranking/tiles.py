@@ -17,6 +17,7 @@ from torch import Tensor
 
 from camp_bench.errors import DataError, NumericError
 from camp_bench.ranking.grid import TileGrid, build_grid
+from camp_bench.ranking.list_ends import ListEnds
 from camp_bench.ranking.tally import DeviceTally, HostTally, Tally
 from camp_bench.shapes import Float
 
@@ -32,7 +33,8 @@ Ints = npt.NDArray[np.int64]
 class DirectionRanks:
     """One entry a query: b negatives above the best positive, n tied with it, p positives tied (the best included).
 
-    top_ids, top_scores: (queries, min(TOP, candidates)), best first, equal scores by lower id.
+    top_ids, top_scores: (queries, min(TOP, candidates)), best first, equal scores by lower id. beyond: how many more
+    candidates tie with the last of these, None where that wasn't asked for.
     """
 
     b: Ints
@@ -40,6 +42,7 @@ class DirectionRanks:
     p: Ints
     top_ids: npt.NDArray[np.int32]
     top_scores: npt.NDArray[np.float32]
+    beyond: Ints | None = None
 
     @property
     def counts(self) -> tuple[Ints, Ints, Ints]:
@@ -60,6 +63,7 @@ def rank_tiles(
     *,
     device: torch.device | str = "cpu",
     top: int = TOP,
+    ends: bool = False,
     strip: int | None = None,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Ranks:
@@ -67,13 +71,15 @@ def rank_tiles(
 
     score: gives the tile of (image tile, caption tile), scores on `device`; each is asked for exactly once, those of
     an image tile's own block first, then caption tile by caption tile for each `strip` of so many image tiles (by
-    default all), so that captions are needed once a strip. top: length of the top lists. on_tile: told (tiles done,
-    tiles in all), for progress.
+    default all), so that captions are needed once a strip. device: CUDA counts its scores itself, others' are counted
+    on the CPU. top: length of the top lists. ends: count what ties with the last of each list beyond it, for
+    `top` of 1 or more. on_tile: told (tiles done, tiles in all), for
+    progress.
     Memory beside the tiles: O(N + M) counts and top lists, the tiles of one block of images with its own captions, and
     N scores for each caption that is repeated in several blocks.
     Raises NumericError naming image and caption where a score is NaN.
     """
-    return _Pass(grid, score, torch.device(device), top, on_tile).run(strip or len(grid.image_tiles))
+    return _Pass(grid, score, torch.device(device), top, ends, on_tile).run(strip or len(grid.image_tiles))
 
 
 def rank_matrix(scores: Float[Tensor, "images captions"], image_of: Ints) -> Ranks:
@@ -94,6 +100,14 @@ def rank_matrix(scores: Float[Tensor, "images captions"], image_of: Ints) -> Ran
     return rank_tiles(grid, lambda _i, _t: scores.detach(), device=scores.device)
 
 
+def _counting_device(device: torch.device) -> torch.device:
+    """Return where ranks are counted: on a GPU of CUDA itself, else on the CPU.
+
+    On mps, torch's top-k of int64 is wrong beyond 256 entries without a word, and there is no float64.
+    """
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
 class _Pass:
     """One pass over the grid."""
 
@@ -103,17 +117,21 @@ class _Pass:
         score: Callable[[int, int], Tensor],
         device: torch.device,
         top: int,
+        ends: bool,
         on_tile: Callable[[int, int], None] | None,
     ) -> None:
-        self._grid, self._score, self._device, self._top, self._on_tile = grid, score, device, top, on_tile
+        self._grid, self._score, self._top, self._on_tile = grid, score, top, on_tile
+        self._device = _counting_device(device)
         self._done = 0
-        self._image_of = torch.from_numpy(grid.image_of).to(device)
+        self._image_of = torch.from_numpy(grid.image_of).to(self._device)
         self._positives = {
-            (i, t): [torch.from_numpy(index).to(device) for index in grid.positives_in(i, t)]
+            (i, t): [torch.from_numpy(index).to(self._device) for index in grid.positives_in(i, t)]
             for i, t in grid.positive_tiles()
         }
         self._best = self._positive = torch.empty(0)
         self._tally: Tally | None = None
+        n, m = grid.n_images, len(grid.image_of)
+        self._ends = (ListEnds(n, min(top, m)), ListEnds(m, min(top, n))) if ends else None
 
     def run(self, strip: int) -> Ranks:
         grid = self._grid
@@ -143,14 +161,17 @@ class _Pass:
         p = tied.cpu().numpy()
         above_image, equal_image, above_caption, equal_caption = self._tally.counts()
         of_images, of_captions = self._tally.top()
+        past_images, past_captions = (None, None) if self._ends is None else (ends.beyond for ends in self._ends)
         return Ranks(
-            i2t=DirectionRanks(above_image, equal_image - p, p, *of_images),
-            t2i=DirectionRanks(above_caption, equal_caption - 1, np.ones_like(above_caption), *of_captions),
+            i2t=DirectionRanks(above_image, equal_image - p, p, *of_images, past_images),
+            t2i=DirectionRanks(
+                above_caption, equal_caption - 1, np.ones_like(above_caption), *of_captions, past_captions
+            ),
         )
 
     def _tile(self, i: int, t: int) -> Tensor:
         """Return the scores of a tile, as floats that count exactly."""
-        scores = self._score(i, t)
+        scores = self._score(i, t).to(self._device)
         if scores.dtype not in (torch.float32, torch.float64):
             scores = scores.float()
         if self._tally is None:
@@ -171,6 +192,11 @@ class _Pass:
     def _count(self, i: int, t: int, scores: Tensor) -> None:
         assert self._tally is not None  # made with the first tile
         self._tally.add(i, t, scores)
+        if self._ends is not None:
+            rows, captions = self._grid.image_tiles[i], self._grid.answers[t]
+            every = scores.float().cpu().numpy()[:, self._grid.expand[t]]
+            self._ends[0].take(np.arange(rows.start, rows.stop), every)
+            self._ends[1].take(captions, every.T)
         self._done += 1
         if self._on_tile is not None:
             self._on_tile(self._done, self._grid.n_tiles)

@@ -23,6 +23,7 @@ from camp_bench.records.facts import (
     StartedFrom,
     VocabularyFacts,
 )
+from camp_bench.records.files import flush_to_disk, whole_file, write_whole
 from camp_bench.records.finding import find_records, list_records
 from camp_bench.records.folders import new_folder, new_run_folder, require_writable
 from camp_bench.records.reading import (
@@ -66,6 +67,7 @@ __all__ = [
     "create_scores",
     "file_sha256",
     "find_records",
+    "flush_to_disk",
     "list_records",
     "new_folder",
     "new_run_folder",
@@ -76,7 +78,9 @@ __all__ = [
     "require_version",
     "require_writable",
     "storable",
+    "whole_file",
     "write_arrays",
     "write_file",
     "write_record",
+    "write_whole",
 ]

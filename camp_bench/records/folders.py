@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from camp_bench.errors import OutputError
+from camp_bench.records.files import flush_to_disk
 
 __all__ = ["new_folder", "new_run_folder", "require_writable", "unwritable"]
 
@@ -60,7 +61,7 @@ def new_folder(place: Path) -> Iterator[Path]:
     """
     scratch = place.parent / f".{place.name}.partial"
     try:
-        if place.exists():
+        if os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, "is there already")
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch.mkdir()
@@ -72,11 +73,14 @@ def new_folder(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def _becoming(scratch: Path, place: Path) -> Iterator[None]:
-    """Rename the folder `scratch` to `place` if the block ends well, else remove it."""
+    """Rename the folder `scratch` to `place` if the block ends well and all is on the disk, else remove it."""
     try:
         yield
         try:
+            for path in (*scratch.rglob("*"), scratch):
+                flush_to_disk(path)
             scratch.rename(place)
+            flush_to_disk(place.parent)
         except OSError as error:
             raise unwritable(place, error) from None
     finally:
@@ -91,7 +95,7 @@ def _claim(results: Path, wanted: str) -> tuple[str, Path]:
         scratch = results / f".{run_id}.partial"
         with suppress(FileExistsError):
             scratch.mkdir()
-            if not (results / run_id).exists():
+            if not os.path.lexists(results / run_id):
                 return run_id, scratch
             scratch.rmdir()
     raise AssertionError  # the count has no end

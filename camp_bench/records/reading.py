@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
-from camp_bench.errors import RecordError
-from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, RunRecord
+from camp_bench.errors import DataError, RecordError
+from camp_bench.records.npy import Header, Npz
+from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, EvaluationRecord, RunRecord
 
 __all__ = [
     "file_sha256",
@@ -23,6 +22,10 @@ __all__ = [
     "read_versioned",
     "require_version",
 ]
+
+HARMLESS_BYTES = 2**28
+MOST_INFLATED = 100
+"""Arrays of more than so many bytes may take so many times what their file has; a run's own take less than 10 times."""
 
 _Read = TypeVar("_Read")
 
@@ -59,7 +62,7 @@ def read_versioned(path: str | Path, kind: type[_Read], version: int, *, name: s
     try:
         require_version(data, path, version)
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RecordError(f"{path}: not a {name}: {error}") from None
 
 
@@ -83,13 +86,45 @@ def read_file(folder: Path, record: RunRecord, name: str) -> bytes:
 
 
 def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDArray[Any]]:
-    """Read a .npz that belongs to a record; raises as `read_file` does."""
+    """Read a .npz that belongs to a record; raises as `read_file` does.
+
+    Per-query results are held against the sizes in the record by their headers, before anything is inflated.
+    """
     data = read_file(folder, record, name)
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise RecordError(f"{folder / name}: can't be read ({error})") from None
+        arrays = Npz(io.BytesIO(data), folder / name)
+        evaluation = next((item for item in record.evaluations if item.queries == name), None)
+        if evaluation is not None:
+            for key, header in arrays.headers.items():
+                _require_queries(f"{folder / name}, {key}", key, header, evaluation)
+        if arrays.inflated_bytes() > max(HARMLESS_BYTES, MOST_INFLATED * len(data)):
+            raise DataError(
+                f"{folder / name}: has {len(data):,} bytes and would take {arrays.inflated_bytes():,} in memory, more "
+                f"than {MOST_INFLATED} times as much; expected what a run wrote"
+            )
+        return {key: arrays.read(key) for key in arrays.headers}
+    except DataError as error:
+        raise RecordError(str(error)) from None
+
+
+def _require_queries(where: str, key: str, header: Header, evaluation: EvaluationRecord) -> None:
+    """Raise DataError where per-query results, or the list that one belongs to, don't fit the record's sizes."""
+    sizes = {"i2t": (evaluation.images, evaluation.captions), "t2i": (evaluation.captions, evaluation.images)}
+    way, _, part = key.partition("_")
+    kinds, expected = "iu", ""
+    if key == "image_of":
+        fits, expected = header.shape == (evaluation.captions,), f"({evaluation.captions},)"
+    elif way in sizes and part in ("b", "n", "p"):
+        fits, expected = header.shape == sizes[way][:1], f"({sizes[way][0]},)"
+    elif way in sizes and part in ("top_ids", "top_scores"):
+        queries, candidates = sizes[way]
+        fits = len(header.shape) == 2 and header.shape[0] == queries and header.shape[1] <= candidates
+        expected, kinds = f"({queries}, {candidates} or fewer)", "iu" if part == "top_ids" else "f"
+    else:
+        raise DataError(f"{where}: no per-query result is called so; expected image_of, i2t_b and the like")
+    if not fits or header.dtype.kind not in kinds:
+        what = "whole numbers" if kinds == "iu" else "floats"
+        raise DataError(f"{where}: has shape {header.shape} of {header.dtype}; expected {expected} of {what}")
 
 
 def file_sha256(path: Path) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median, quantiles
@@ -19,7 +20,7 @@ from typing import Final, Literal
 import msgspec
 
 from camp_bench.errors import OutputError, RecordError
-from camp_bench.records import Environment, Measurement, read_versioned
+from camp_bench.records import Environment, Measurement, read_versioned, write_whole
 
 __all__ = [
     "RANDOM",
@@ -263,30 +264,21 @@ def require_output(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if path.is_file() or not path.exists():  # opening a pipe would end what its reader waits for
-            _scratch(path).touch()
-            _scratch(path).unlink()
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def write_output(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, over one that is there; OutputError where that can't be."""
-    direct = path.exists() and not path.is_file()  # a pipe or /dev/stdout can't be replaced
-    scratch = path if direct else _scratch(path)
     try:
-        try:
-            scratch.write_bytes(data)
-            if not direct:
-                scratch.replace(path)
-        finally:
-            if not direct:
-                scratch.unlink(missing_ok=True)
+        if path.exists() and not path.is_file():  # a pipe or /dev/stdout can't be replaced
+            path.write_bytes(data)
+        else:
+            write_whole(path, data)
     except OSError as error:
         raise _unwritable(path, error) from None
-
-
-def _scratch(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

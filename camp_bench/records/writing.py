@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.errors import RecordError
+from camp_bench.records.files import write_whole
 from camp_bench.records.folders import unwritable
 from camp_bench.records.run import RECORD_NAME, RunRecord
 
@@ -29,7 +30,7 @@ __all__ = [
 def write_file(path: Path, data: bytes) -> str:
     """Write one file of a run and return its sha256; OutputError where that is not possible."""
     try:
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise unwritable(path.parent.parent, error) from None  # the run's own folder vanishes
     return hashlib.sha256(data).hexdigest()

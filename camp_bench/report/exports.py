@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,26 @@ def export_run(run: str | Path, form: str, folder: Path, *, split: str = "test")
     return [folder / name for name in files]
 
 
+def _require_lists(where: str, arrays: dict[str, npt.NDArray[Any]], way: str, candidates: int) -> None:
+    """Raise RecordError for top lists that name what isn't there, or that have no order."""
+    ids, scores = arrays[f"{way}_top_ids"], arrays[f"{way}_top_scores"]
+    if ids.shape != scores.shape:
+        raise RecordError(f"{where}: {ids.shape} ids and {scores.shape} scores; expected as many; evaluate it again")
+    wrong = (ids < 0) | (ids >= candidates)
+    if wrong.any():
+        query, place = (int(part[0]) for part in np.nonzero(wrong))
+        raise RecordError(
+            f"{where}: query {query} has candidate {ids[query, place]} at place {place + 1}; expected 0 to "
+            f"{candidates - 1}; evaluate it again"
+        )
+    if not np.isfinite(scores).all():
+        query, place = (int(part[0]) for part in np.nonzero(~np.isfinite(scores)))
+        raise RecordError(
+            f"{where}: query {query} has the score {scores[query, place]} at place {place + 1}; expected a finite "
+            "number, which other tools need; evaluate it again"
+        )
+
+
 def _directions(run: Path, split: str) -> list[_Direction]:
     record = read_record(run)
     evaluation = record.evaluation(split)
@@ -103,7 +123,11 @@ def _directions(run: Path, split: str) -> list[_Direction]:
     missing = {"image_of", *(f"{way}_top_{part}" for way in ("i2t", "t2i") for part in ("ids", "scores"))} - set(arrays)
     if missing:
         raise RecordError(f"{run}: its {evaluation.queries} holds no {', '.join(sorted(missing))}; nothing to export")
+    for way, candidates in (("i2t", evaluation.captions), ("t2i", evaluation.images)):
+        _require_lists(f"{run}: {evaluation.queries}, {way}", arrays, way, candidates)
     image_of = arrays["image_of"].tolist()
+    if not all(0 <= image < evaluation.images for image in image_of):
+        raise RecordError(f"{run}: its captions belong to images beyond the {evaluation.images}; nothing to export")
     own: list[list[int]] = [[] for _ in range(evaluation.images)]
     for caption, image in enumerate(image_of):
         own[image].append(caption)

@@ -13,6 +13,7 @@ from camp_bench.config.protocols import PROTOCOLS
 from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, quartiles, relative_spread
 from camp_bench.report import format_duration
 from camp_bench.report.foreign_text import plain
+from camp_bench.report.writers.markdown import escape_markdown
 
 __all__ = [
     "PUBLISHED",
@@ -79,12 +80,19 @@ def print_throughput(report: ThroughputReport, console: Console) -> None:
 
 def throughput_markdown(report: ThroughputReport) -> str:
     """Return a report as Markdown: the summary as a table, the details as lists."""
-    lines = [throughput_title(report), "", _row(HEADERS), _row(["---", *["---:"] * (len(HEADERS) - 1)])]
+    lines = [escape_markdown(throughput_title(report)), "", _row(HEADERS), f"| --- |{' ---: |' * (len(HEADERS) - 1)}"]
     lines += [_row(_summary(model)) for model in report.models]
     lines += ["", LEGEND]
     for model in report.models:
-        lines += ["", f"**{model.model}**", "", *(f"- {label}: {text}" for label, text in _details(model))]
-    lines += ["", *(f"- {text}" for text in spread_warnings(report))] if spread_warnings(report) else []
+        lines += [
+            "",
+            f"**{escape_markdown(model.model)}**",
+            "",
+            *(f"- {label}: {escape_markdown(text)}" for label, text in _details(model)),
+        ]
+    lines += (
+        ["", *(f"- {escape_markdown(text)}" for text in spread_warnings(report))] if spread_warnings(report) else []
+    )
     return "\n".join([*lines, "", PUBLISHED, ""])
 
 
@@ -205,7 +213,7 @@ def _percent(share: float) -> str:
 
 
 def _row(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(escape_markdown, cells)) + " |"
 
 
 def _bytes(count: float) -> str:

@@ -43,6 +43,7 @@ from camp_bench.runs.keep import (
     query_arrays,
     relevance_facts,
     told_of,
+    true_scores,
 )
 from camp_bench.runs.saved import FinishedRun, open_run
 
@@ -135,7 +136,8 @@ def evaluate_run(
         with strict_numerics(place), nondeterminism(place) as reasons:
             on_tile = lambda done, total: reporter.on_tile(split, done, total)
             graded = None if judged is None else PairScores(judged.images, judged.captions)
-            on_scores = told_of(scores, graded)
+            true = None if judged is None else true_scores(judged)
+            on_scores = told_of(scores, graded, *(true or ()))
             facts: CascadeFacts | None = None
             exact: dict[str, float] | None = None
             if cheap is None or rerank is None:
@@ -147,6 +149,7 @@ def evaluate_run(
                     on_tile=on_tile,
                     on_scores=on_scores,
                     top=top,
+                    ends=judged is not None,
                     precision=precision,
                 )
                 transductive = is_transductive(run.model, encoded, place)
@@ -197,8 +200,8 @@ def evaluate_run(
                     scores=None if scores is None else scores.name,
                     cascade=facts,
                     relevance=None
-                    if judged is None or graded is None
-                    else relevance_facts(judged, found, grade, graded.scores),
+                    if judged is None or graded is None or true is None
+                    else relevance_facts(judged, found, grade, graded, true),
                     precision=precision,
                     fp32_metrics=exact,
                 ),

@@ -20,7 +20,7 @@ from camp_bench.evaluation.tiles import Numbers, OnScores
 from camp_bench.machine.devices import describe_device
 from camp_bench.machine.environment import collect_environment
 from camp_bench.ranking.metrics import hubness
-from camp_bench.ranking.positives import grade_correlations, positive_metrics
+from camp_bench.ranking.positives import Found, grade_correlations, positive_metrics
 from camp_bench.ranking.tiles import TOP
 from camp_bench.records import (
     CascadeFacts,
@@ -54,6 +54,7 @@ __all__ = [
     "timings",
     "told_of",
     "training_record",
+    "true_scores",
     "vocabulary_facts",
 ]
 
@@ -191,15 +192,28 @@ def told_of(*takers: ScoreFile | PairScores | None) -> OnScores | None:
     return tell
 
 
+def true_scores(judged: Judgements) -> tuple[PairScores, PairScores]:
+    """Return what gathers the scores of all positives, of i2t and of t2i, in the order of their keys."""
+    images, captions = divmod(judged.i2t.keys, judged.i2t.candidates)
+    of_captions, of_images = divmod(judged.t2i.keys, judged.t2i.candidates)
+    return PairScores(images, captions), PairScores(of_images, of_captions)
+
+
 def relevance_facts(
-    judged: Judgements, evaluation: Evaluation, min_grade: float, pairs: npt.NDArray[np.float32]
+    judged: Judgements,
+    evaluation: Evaluation,
+    min_grade: float,
+    graded: PairScores,
+    true: tuple[PairScores, PairScores],
 ) -> RelevanceFacts:
-    """Return the metrics with several positives. pairs: the scores of the graded pairs, (P,)."""
+    """Return the metrics with several positives. graded, true: gathered, of the graded pairs and of `true_scores`."""
     metrics: dict[str, float] = {}
     sides = {"i2t": (evaluation.ranks.i2t, judged.i2t), "t2i": (evaluation.ranks.t2i, judged.t2i)}
-    for direction, (ranks, positives) in sides.items():
-        found = positive_metrics(ranks.top_ids, positives)
-        metrics |= {f"{direction}.{name}": value for name, value in found.items()}
+    for (direction, (ranks, positives)), pairs in zip(sides.items(), true, strict=True):
+        assert ranks.beyond is not None  # asked for wherever there are judgements
+        found = Found.of(ranks.top_ids, ranks.top_scores, ranks.beyond, positives, pairs.scores)
+        values = positive_metrics(found, positives)
+        metrics |= {f"{direction}.{name}": value for name, value in values.items()}
     return RelevanceFacts(
         source=storable(judged.source),
         sha256=judged.sha256,
@@ -208,7 +222,7 @@ def relevance_facts(
         positives={direction: len(positives.keys) for direction, (_, positives) in sides.items()},
         metrics=metrics,
         graded_pairs=len(judged.grades),
-        correlations=grade_correlations(pairs, judged.grades),
+        correlations=grade_correlations(graded.scores, judged.grades),
     )
 
 

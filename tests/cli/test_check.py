@@ -80,7 +80,7 @@ def test_baseline_is_saved_shown_and_listed(place: Path, capsys: pytest.CaptureF
     out, err = capsys.readouterr()
     assert "2 runs" in out
     assert "bad.json: schema version None" in err
-    assert "no baseline in it" in refused(capsys, "baseline", "list", str(tmp_path / "none"))
+    assert "expected a folder of baselines" in refused(capsys, "baseline", "list", str(tmp_path / "none"))
     assert "RUNS: none given" in refused(capsys, "baseline", "save", "-o", "x.json")
 
 

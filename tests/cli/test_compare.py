@@ -131,3 +131,11 @@ def test_reporting_loads_nothing_heavy() -> None:
     code = "import sys, camp_bench.comparison, camp_bench.report, camp_bench.report.exports; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert not {"torch", "scipy", "pandas", "nltk"} & set(done.stdout.split())
+
+
+def test_queries_name_the_records_that_they_go_without(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (results / "bad").mkdir()
+    (results / "bad" / "record.json").write_text("{}")
+    assert main(["compare", str(results), "--queries", "3", "--skip-bad"]) == 0
+    assert "skipped: " in (err := capsys.readouterr().err)
+    assert "bad/record.json: schema version None" in err

@@ -20,6 +20,15 @@ def test_seeds_of_a_model_make_one_row_with_mean_and_sample_deviation() -> None:
     assert row.rsum_sd == pytest.approx(2.0)
 
 
+def test_metrics_that_not_every_seed_keeps_are_left_out() -> None:
+    first, second = example_record(seed=0), example_record(seed=1)
+    fewer = {name: value for name, value in second.evaluations[0].metrics.items() if name != "i2t.MeanR"}
+    evaluation = msgspec.structs.replace(second.evaluations[0], metrics=fewer | {"t2i.R@2": 5.0})
+    for records in ([first, second := msgspec.structs.replace(second, evaluations=(evaluation,))], [second, first]):
+        (row,) = group_results(records)[0].rows
+        assert set(row.metrics) == set(first.evaluations[0].metrics) - {"i2t.MeanR"}
+
+
 def test_one_seed_has_no_deviation() -> None:
     (group,) = group_results([example_record()])
     assert group.rows[0].rsum_sd is None

@@ -406,6 +406,16 @@ def test_damaged_or_foreign_cache_is_computed_again(
     assert (folder / CACHE_NAME).read_text() == good
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"features": {"\xff": 1}}', b"\xff\xfe", b'{"schema_version": 1e30}', b"[" * 99999]
+)
+def test_a_cache_that_is_no_text_is_computed_again(folder: Path, hashed: list[str], content: bytes) -> None:
+    (folder / CACHE_NAME).write_bytes(content)
+    split = open_folder(folder).split("test")
+    assert features_fingerprint(split, folder) == features_fingerprint(split, folder)
+    assert hashed == ["test"]
+
+
 def test_cache_that_cannot_be_written_is_done_without(folder: Path, hashed: list[str]) -> None:
     (folder / CACHE_NAME).mkdir()  # stops root as well, which a read-only folder doesn't
     split = open_folder(folder).split("test")

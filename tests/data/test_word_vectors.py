@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from camp_bench.data.vocabulary import Vocabulary, build_vocabulary
 from camp_bench.data.word_vectors import read_word_vectors
 from camp_bench.errors import DataError
+from camp_bench.records.npy import encode_header
 
 TEXT = "the 9 9 9\ndog 1 2 3\nzebra 7 7 7\ncat 4 5 6\ndog 8 8 8\n"
 
@@ -74,10 +77,10 @@ def test_bad_npz_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
         {"words": np.array(["dog"], dtype=object), "vectors": np.ones((1, 3))},
     ):
         np.savez(file, **content)  # type: ignore[arg-type]
-        with pytest.raises(DataError, match="expected one without objects"):
+        with pytest.raises(DataError, match="without objects"):
             read_word_vectors(file, vocabulary, 3)
     np.savez(file, words=np.array(["dog"]), vectors=np.ones((2, 3)))
-    with pytest.raises(DataError, match=r"words \(1,\), vectors \(2, 3\) float64"):
+    with pytest.raises(DataError, match=r"words \(1,\) <U3, vectors \(2, 3\) float64"):
         read_word_vectors(file, vocabulary, 3)
     for dtype in ("S3", "M8[s]", complex, int):
         np.savez(file, words=np.array(["dog"]), vectors=np.zeros((1, 3), dtype=dtype))
@@ -91,6 +94,35 @@ def test_bad_npz_is_refused(tmp_path: Path, vocabulary: Vocabulary) -> None:
     with file.open("wb") as stream:
         np.save(stream, np.ones(3))
     with pytest.raises(DataError, match="not a"):
+        read_word_vectors(file, vocabulary, 3)
+
+
+def test_an_npz_that_inflates_to_more_is_never_held_whole(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """256 MB of zeros in 300 kB: refused by their headers, or read a few at a time."""
+    file, many = tmp_path / "vectors.npz", 2**21
+    np.savez_compressed(file, words=np.full(many, "dog"), vectors=np.zeros((many, 32), dtype=np.float32))
+    assert file.stat().st_size < 2**20
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="vectors of 32 numbers"):
+            read_word_vectors(file, vocabulary, 3)
+        assert read_word_vectors(file, vocabulary, 32).vectors.tolist() == [[0.0] * 32]
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((10**12, 3), "takes 12000000000"), ((-1, 3), "expected an array"), ((2, 3), "and it has")]
+)
+def test_an_npz_whose_header_says_other_than_its_size_is_refused(
+    tmp_path: Path, vocabulary: Vocabulary, shape: tuple[int, int], message: str
+) -> None:
+    file = tmp_path / "vectors.npz"
+    np.savez(file, words=np.array(["dog"]))
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("vectors.npy", encode_header(shape, "<f4") + np.ones(3, dtype="<f4").tobytes())
+    with pytest.raises(DataError, match=message):
         read_word_vectors(file, vocabulary, 3)
 
 

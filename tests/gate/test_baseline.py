@@ -16,6 +16,7 @@ from gate_examples import World, write_run, write_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from camp_bench.cli import main
 from camp_bench.errors import OutputError, RecordError
 from camp_bench.gate import baseline
 from camp_bench.gate.baseline import Baseline, read_baseline, same_settings, window_of, write_baseline
@@ -287,3 +288,13 @@ def test_no_damage_is_ever_read_as_something_else(whole: tuple[Path, bytes], dat
     ]
     assert compact[0] == compact[1]
     assert found.recall is not None
+
+
+def test_a_folder_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["baseline", "list", str(tmp_path / "none")]) == 2
+    assert "none: can't be read (No such file or directory)" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main(["baseline", "list", str(tmp_path / "file")]) == 2
+    assert "file: can't be read (Not a directory)" in capsys.readouterr().err

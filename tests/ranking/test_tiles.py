@@ -84,6 +84,23 @@ class TestRanks:
             patch.setattr(tiles, "HostTally", on_device)
             assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid)), case.matrix, case.image_of)
 
+    @given(cases())
+    def test_on_mps_are_counted_by_the_cpu(self, case: Case) -> None:
+        """Which needs no mps to see: nothing but the scores is ever asked of that device."""
+        grid = case.grid()
+        assert_ranks(rank_tiles(grid, tiles_of(case.matrix, grid), device="mps"), case.matrix, case.image_of)
+
+    @given(cases())
+    def test_what_ties_with_the_last_of_a_list_is_counted(self, case: Case) -> None:
+        grid = case.grid()
+        for top in (1, 2, 5):
+            ranks = rank_tiles(grid, tiles_of(case.matrix, grid), top=top, ends=True)
+            for found, scores in ((ranks.i2t, case.matrix.numpy()), (ranks.t2i, case.matrix.T.numpy())):
+                last = -np.sort(-scores, axis=1)[:, : found.top_ids.shape[1]]
+                beyond = (scores == last[:, -1:]).sum(1) - (last == last[:, -1:]).sum(1)
+                assert found.beyond is not None
+                assert found.beyond.tolist() == beyond.tolist()
+
     @pytest.mark.parametrize("top", [0, 1, 7])
     def test_top_lists_are_as_long_as_asked(self, top: int) -> None:
         matrix = torch.randn(30, 60, generator=torch.Generator().manual_seed(0))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from examples import STARTED, STARTED_RUN, write_run
 
 from camp_bench.errors import OutputError
-from camp_bench.records import new_folder, new_run_folder, read_record, require_writable, write_file
+from camp_bench.records import (
+    folders,
+    new_folder,
+    new_run_folder,
+    read_record,
+    require_writable,
+    whole_file,
+    write_file,
+    write_whole,
+)
 
 
 def test_failed_run_leaves_nothing(tmp_path: Path) -> None:
@@ -86,3 +96,45 @@ def test_asking_whether_results_can_be_written_makes_nothing(tmp_path: Path) -> 
     require_writable(tmp_path / "a" / "b")
     require_writable(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".place.partial").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="can't be written"), new_folder(tmp_path / "place") as folder:
+        (folder / "file").touch()
+    (tmp_path / f".{STARTED_RUN}.partial").symlink_to(elsewhere)
+    (tmp_path / f"{STARTED_RUN}-2").symlink_to(tmp_path / "nowhere")
+    with new_run_folder(tmp_path, STARTED, "run") as (run_id, folder):
+        write_file(folder / "a", b"1")
+    assert run_id == f"{STARTED_RUN}-3"
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_file_is_whole_or_as_it_was_and_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, done = tmp_path / "file", []
+    file.write_bytes(b"old")
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(Path, "replace", lambda path, to: (done.append("rename"), replace(path, to)))
+    write_whole(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert done == ["fsync", "rename", "fsync"]
+    with pytest.raises(KeyboardInterrupt), whole_file(file) as stream:  # noqa: PT012 (the block is what is stopped)
+        stream.write(b"half")
+        raise KeyboardInterrupt
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_run_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    flush, rename = folders.flush_to_disk, Path.rename
+    monkeypatch.setattr(folders, "flush_to_disk", lambda path: (done.append(path.name), flush(path)))
+    monkeypatch.setattr(Path, "rename", lambda path, to: (done.append("rename"), rename(path, to))[1])
+    with new_folder(tmp_path / "place") as folder:
+        (folder / "file").touch()
+    assert done == ["file", ".place.partial", "rename", tmp_path.name]

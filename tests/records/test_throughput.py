@@ -17,6 +17,7 @@ from camp_bench.records.throughput import (
     quartiles,
     read_throughput,
     relative_spread,
+    require_output,
     write_output,
 )
 
@@ -120,3 +121,10 @@ def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"folder: can't be written \(Is a directory"):
         write_output(tmp_path / "folder", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_link_beside_the_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / ".file.partial").symlink_to(tmp_path / "elsewhere")
+    require_output(tmp_path / "file")
+    write_output(tmp_path / "file", b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".file.partial", "file"]

@@ -6,11 +6,13 @@ import csv
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from comparison_examples import write_run
 
 from camp_bench.errors import ConfigError, OutputError, RecordError
+from camp_bench.records import read_record, write_arrays, write_record
 from camp_bench.report.exports import export_run
 
 
@@ -71,3 +73,28 @@ def test_what_cannot_be_exported_is_refused(run: Path, tmp_path: Path) -> None:
     bare = write_run(tmp_path / "more", model="bare", evaluation={"queries": None})
     with pytest.raises(RecordError, match="keeps no per-query results"):
         export_run(bare, "trec", tmp_path / "out")
+
+
+@pytest.mark.parametrize("form", ["trec", "ranx", "csv"])
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("i2t_top_ids", 10**9, "query 2 has candidate 1000000000 at place 2; expected 0 to 20"),
+        ("t2i_top_ids", -1, "candidate -1 at place 2; expected 0 to 6"),
+        ("i2t_top_scores", np.nan, "the score nan at place 2"),
+        ("t2i_top_scores", np.inf, "the score inf at place 2"),
+        ("image_of", -1, "images beyond the 7"),
+        ("image_of", 7, "images beyond the 7"),
+    ],
+)
+def test_lists_of_what_is_not_there_are_refused_and_nothing_is_written(
+    run: Path, tmp_path: Path, form: str, name: str, value: float, message: str
+) -> None:
+    with np.load(run / "queries_test.npz") as stored:
+        arrays = dict(stored)
+    arrays[name][2 if name == "image_of" else (2, 1)] = value
+    checksum = write_arrays(run / "queries_test.npz", arrays)
+    write_record(run, msgspec.structs.replace(read_record(run), files={"queries_test.npz": checksum}))
+    with pytest.raises(RecordError, match=message):
+        export_run(run, form, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]

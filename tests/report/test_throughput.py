@@ -83,3 +83,10 @@ def test_markdown_holds_the_same() -> None:
     assert "- speed-up: 2.0 x the plain form, one caption at a time" in text
     assert "- warning: scan:t2i-lse" in text
     assert text.endswith(f"{PUBLISHED}\n")
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    text = throughput_markdown(changed(model="my|<b>*model*"))
+    assert "| my\\|&lt;b&gt;\\*model\\* |" in text
+    assert "**my\\|&lt;b&gt;\\*model\\***" in text
+    assert "<b>" not in text

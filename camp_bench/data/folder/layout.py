@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from camp_bench.data.dataset import Dataset, Split
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, REPEATED, differing_group
-from camp_bench.data.folder.npy import read_header
 from camp_bench.data.folder.texts import read_captions, read_content, read_ids, read_index
 from camp_bench.errors import DataError, nearest
+from camp_bench.records.npy import read_header
 
 __all__ = ["SPLITS", "captions_a_row", "differing_rows", "open_folder", "require_split"]
 

@@ -25,8 +25,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.folder.npy import encode_header
 from camp_bench.errors import DataError, OutputError
+from camp_bench.records import flush_to_disk, whole_file, write_whole
+from camp_bench.records.npy import encode_header
 
 __all__ = ["SOURCE_NAME", "Progress", "Staging", "file_identity", "finite_as", "partial_folder", "require_new"]
 
@@ -56,7 +57,9 @@ class Staging:
         self.home = partial_folder(dest)
         self._plan = dict(plan)
         self._files: dict[str, _RowFile] = {}
-        self.home.mkdir(parents=True, exist_ok=True)
+        if not self.home.is_symlink():
+            self.home.mkdir(parents=True, exist_ok=True)
+        _refuse_links(self.home)
         self._lock = _lock(self.home, dest)
         try:
             if restart:
@@ -100,7 +103,7 @@ class Staging:
         self._files = {split: _RowFile(files[split], shape, dtype) for split, shape in shapes.items()}
         kept = list(self._verified(progress))
         self._journal.close()
-        _write_journal(self.home / JOURNAL, kept)
+        write_whole(self.home / JOURNAL, "".join(json.dumps(block) + "\n" for block in kept).encode())
         self._journal = (self.home / JOURNAL).open("a", encoding="utf-8")
         return sum(int(file.done.sum()) for file in self._files.values())
 
@@ -129,11 +132,12 @@ class Staging:
                 _copy_rows(path, file)
         made = {"camp_bench": metadata.version("camp-bench"), "made_from": self._plan, **(facts or {})}
         for name, text in {**texts, SOURCE_NAME: json.dumps(made, indent=2) + "\n"}.items():
-            (data / name).write_text(text, encoding="utf-8", newline="\n")
-        for entry in data.iterdir():
-            _flush_to_disk(entry)
+            write_whole(data / name, text.encode())
+        for entry in (*data.iterdir(), data):
+            flush_to_disk(entry)
         require_new(self.dest)
         data.rename(self.dest.resolve())
+        flush_to_disk(self.dest.resolve().parent)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _check_plan(self) -> None:
@@ -151,9 +155,7 @@ class Staging:
                 f"now it is {self._plan.get(name)!r}); give the same again to go on with it, or --restart to begin anew"
             )
         _empty(self.home)
-        temporary = file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._plan, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        write_whole(file, (json.dumps(self._plan, indent=2) + "\n").encode())
 
     def _verified(self, progress: Progress) -> Iterator[_Block]:
         """Yield every block of the journal whose rows still have its checksum, and mark these rows as done."""
@@ -270,6 +272,13 @@ def _lock(home: Path, dest: Path) -> int:
     return handle
 
 
+def _refuse_links(home: Path) -> None:
+    """Raise OutputError where what is to be written into would lead elsewhere."""
+    for path in (home, *home.rglob("*")):
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link, and nothing is written through it; remove it or choose another name")
+
+
 def _empty(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
@@ -289,24 +298,11 @@ def _read_journal(file: Path) -> list[_Block]:
     return blocks
 
 
-def _write_journal(file: Path, blocks: list[_Block]) -> None:
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(block) + "\n" for block in blocks), encoding="utf-8")
-    temporary.replace(file)
-
-
 def _copy_rows(path: Path, file: _RowFile) -> None:
     """Replace the file by one that has only the rows that are done."""
     kept = np.flatnonzero(file.done)
-    temporary = path.with_suffix(".tmp")
-    with path.open("rb") as stream, temporary.open("wb") as out:
+    with path.open("rb") as stream, whole_file(path) as out:
         out.write(encode_header((len(kept), *file.shape[1:]), file.dtype))
         for row in kept.tolist():
             stream.seek(file.offset + row * file.row_bytes)
             out.write(stream.read(file.row_bytes))
-    temporary.replace(path)
-
-
-def _flush_to_disk(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())

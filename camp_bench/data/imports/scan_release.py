@@ -17,10 +17,10 @@ import numpy as np
 
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, differing_group
 from camp_bench.data.folder.layout import SPLITS, captions_a_row, differing_rows, require_split
-from camp_bench.data.folder.npy import Header, Readable, read_header, read_rows
 from camp_bench.data.folder.staging import Progress, Staging, file_identity, finite_as
 from camp_bench.data.folder.texts import read_captions, read_ids, read_index
 from camp_bench.errors import DataError, nearest
+from camp_bench.records.npy import Header, Readable, read_header, read_rows
 
 __all__ = ["import_scan"]
 
@@ -218,11 +218,17 @@ class _Stream:
 
 def _folders_with_features(source: Path) -> dict[str, Path]:
     """Return, by its name below the source, every folder that has the features of a split."""
-    found = {}
+    found: dict[str, Path] = {}
+    level = [source]
     for depth in range(DEPTH + 1):
-        for file in sorted(source.glob("*/" * depth + "*_ims.npy")):
-            if file.name.removesuffix("_ims.npy") in SPLITS:
-                found[file.parent.relative_to(source).as_posix()] = file.parent
+        below: list[Path] = []
+        for folder in level:
+            with _damage_named(folder):  # a folder that can't be looked into may be the one that is meant
+                entries = sorted(folder.iterdir())
+                below += [entry for entry in entries if depth < DEPTH and entry.is_dir()]
+            if any(f"{split}_ims.npy" == entry.name for entry in entries for split in SPLITS):
+                found[folder.relative_to(source).as_posix()] = folder
+        level = below
     return found
 
 

@@ -60,7 +60,8 @@ def prepare_captions(
     if form.pooling == "mean":
         mean = real.to(words.dtype)
         if form.padded:
-            mean[torch.arange(len(words)), lengths] = (PADDED_WORDS - lengths).clamp_min(0).to(words)
+            rows, ends = torch.arange(len(words), device=words.device), lengths.to(words.device)
+            mean[rows, ends] = (PADDED_WORDS - ends).clamp_min(0).to(words.dtype)
             lengths = lengths + 1
         shared["mean"] = mean / mean.sum(1, keepdim=True)
     keys, scale = _layer(words, weights["key_text"]), words.shape[2] ** -0.5

@@ -179,3 +179,17 @@ def test_numbers_that_are_not_finite_are_named() -> None:
     values[1, 0, 2] = np.nan
     with pytest.raises(DataError, match=r"feature 2 is nan; expected a finite number; extract that image again"):
         finite_as("float32", values, "f", 10)
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / ".dest.partial").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="is a link"):
+        Staging(tmp_path / "dest", PLAN)
+    (tmp_path / ".dest.partial").unlink()
+    (tmp_path / ".dest.partial").mkdir()
+    (tmp_path / ".dest.partial" / "data").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="data: is a link"):
+        Staging(tmp_path / "dest", PLAN)
+    assert not list(elsewhere.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -217,3 +218,18 @@ def test_a_name_twice_in_a_zip_is_refused(tmp_path: Path) -> None:
         for _ in range(2):
             archive.writestr("x/test_ims.npy", content.getvalue())
     assert "has 'x/test_ims.npy' twice" in refusal(tmp_path / "a.zip", tmp_path / "made")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    listed = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # stops root as well, which permissions don't
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=r"closed: can't be read \(Permission denied\)"):
+        import_scan(tmp_path, tmp_path / "dest", progress=quiet)

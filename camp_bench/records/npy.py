@@ -1,13 +1,17 @@
-"""Reads .npy files a few rows at a time, from any stream; the header is checked before anything is allocated."""
+"""Reads .npy files a few rows at a time, and the arrays of a .npz; headers are checked before anything is allocated."""
 
 from __future__ import annotations
 
 import io
+import math
 import tokenize
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +19,7 @@ from numpy.lib import format as npy
 
 from camp_bench.errors import DataError
 
-__all__ = ["Header", "Readable", "encode_header", "read_header", "read_rows"]
+__all__ = ["Header", "Npz", "Readable", "encode_header", "read_header", "read_rows"]
 
 HEAD_BYTES = 16384
 """More than any header takes that numpy accepts: a length that the file announces is never believed."""
@@ -45,7 +49,7 @@ class Header:
 
     @property
     def file_bytes(self) -> int:
-        return self.offset + self.shape[0] * self.row_bytes
+        return self.offset + self.dtype.itemsize * math.prod(self.shape)
 
     def require_features(self, where: object, size: int) -> None:
         """Raise DataError unless these are whole rows of regions; size: bytes that the file has."""
@@ -105,3 +109,62 @@ def read_rows(
             raise DataError(f"{where}: ends after {got} of {header.shape[0]} rows; expected all; get the file again")
         chunk: npt.NDArray[np.floating] = np.frombuffer(content, header.dtype)
         yield first, chunk.reshape(rows, *header.shape[1:])
+
+
+class Npz:
+    """The arrays of a .npz, of which only headers are read before they are asked for.
+
+    file: open, and kept open as long as this is used. where: what errors call it. Raises DataError for what is no .npz,
+    and for a member that holds objects or isn't as long as its header says.
+    """
+
+    def __init__(self, file: io.BytesIO | io.BufferedReader, where: object) -> None:
+        self._where = where
+        with _damage_told(where):
+            self._archive = zipfile.ZipFile(file)
+            members = {entry.filename.removesuffix(".npy"): entry for entry in self._archive.infolist()}
+            if len(members) < len(self._archive.infolist()):
+                raise DataError(f"{where}: holds an array twice; expected each once; get the file again")
+            self._members = members
+            self.headers = {name: self._header(name) for name in members}
+
+    def inflated_bytes(self) -> int:
+        """Return what all arrays take in memory."""
+        return sum(header.file_bytes - header.offset for header in self.headers.values())
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Return a whole array."""
+        header = self.headers[name]
+        with _damage_told(self._where), self._archive.open(self._members[name]) as stream:
+            content = bytearray(stream.read(self._members[name].file_size))
+        flat: npt.NDArray[Any] = np.frombuffer(content, header.dtype, math.prod(header.shape), header.offset)
+        return flat.reshape(header.shape, order="F" if header.fortran_order else "C")
+
+    def rows(self, name: str, step: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield `step` rows of an array in C order at a time, and inflate no more than these at once."""
+        with _damage_told(self._where), self._archive.open(self._members[name]) as stream:
+            for _, chunk in read_rows(stream, self.headers[name], f"{self._where}, {name}", start=0, step=step):
+                yield chunk
+
+    def _header(self, name: str) -> Header:
+        entry, where = self._members[name], f"{self._where}, {name}"
+        with self._archive.open(entry) as stream:
+            header = read_header(stream, where)
+        if header.dtype.hasobject or header.dtype.itemsize < 1 or min(header.shape, default=0) < 0:
+            raise DataError(f"{where}: announces {header.shape} {header.dtype}; expected an array without objects")
+        if header.file_bytes != entry.file_size:
+            raise DataError(
+                f"{where}: its header announces {header.shape} {header.dtype}, which takes {header.file_bytes} bytes, "
+                f"and it has {entry.file_size}; get the file again"
+            )
+        return header
+
+
+@contextmanager
+def _damage_told(where: object) -> Iterator[None]:
+    """Turn what a damaged zip raises when it is read into a DataError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, MemoryError) as error:
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{where}: not a whole .npz without a password ({told}); get the file again") from None
