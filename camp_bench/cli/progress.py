@@ -197,7 +197,7 @@ def _warnings(log: EpochLog) -> Iterator[str]:
     if log.epoch == 1 and (flat := flat_parts(log.vitals)):
         yield (
             f"flat {' and '.join(flat)}: nothing is told apart there; bring regions and words to the same length "
-            "(even_lengths = true, similar_start = true), or raise the learning rate"
+            "(even_rms = 0.3, similar_start = true), or raise the learning rate"
         )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["EPSILON", "even_lengths", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
+__all__ = ["EPSILON", "even_lengths", "l2norm", "norm_from_square", "place_cosine", "row_cosine", "unit", "word_mask"]
 
 EPSILON = 1e-8
 """SCAN's and CAMP's guard in every division by a norm."""
@@ -19,10 +19,19 @@ def l2norm(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     return x / (length + EPSILON).masked_fill(length == 0, torch.inf)  # by 1e-8 alone, the gradient would be 1e8
 
 
-def even_lengths(x: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-    """Return vectors of the length sqrt(D) each, so that their numbers have a root mean square of 1; zeros stay."""
-    even: Tensor = x.shape[-1] ** 0.5 * l2norm(x)
+def even_lengths(x: Float[Tensor, "... D"], rms: float) -> Float[Tensor, "... D"]:
+    """Return vectors of the length rms x sqrt(D) each, so that `rms` is the root mean square of their numbers; zeros
+    stay.
+    """
+    even: Tensor = rms * x.shape[-1] ** 0.5 * l2norm(x)
     return even
+
+
+def place_cosine(a: Float[Tensor, "*#P K D"], b: Float[Tensor, "*#P K D"]) -> Float[Tensor, "*P K"]:
+    """Return the cosine of each place's two vectors, 0 where one of them is zero."""
+    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    cosine: Tensor = (a * b).sum(-1) / norms.clamp_min(EPSILON)
+    return cosine
 
 
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:

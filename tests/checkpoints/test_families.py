@@ -53,7 +53,7 @@ def refused(content: Any, folder: Path) -> str:
             {"bidirectional": False, "normalize_images": False, "normalize_words": True, "gru_layers": 1},
         ),
         (SCAN | {"no_txtnorm": True}, "scan:t2i-lse", {"normalize_words": False, "bidirectional": True}),
-        ({"measure": "gate_fusion"}, "camp:gate_fusion", {"normalize_images": False, "even_lengths": False}),
+        ({"measure": "gate_fusion"}, "camp:gate_fusion", {"normalize_images": False, "even_rms": 0.0}),
         ({"measure": "gate_fusion", "no_imgnorm": False}, "camp:gate_fusion", {"normalize_images": True}),
         (SCAN | {"raw_feature_norm": "no_norm", "agg_func": "Max"}, "scan:t2i-max-none", {"norm": "none"}),
         (SCAN | {"raw_feature_norm": "softmax", "agg_func": "Sum"}, "scan:t2i-sum-softmax", {"norm": "softmax"}),

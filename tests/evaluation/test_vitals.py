@@ -32,7 +32,7 @@ def split_of(corpus: Corpus, name: str) -> TokenizedSplit:
 def make_model(corpus: Corpus, name: str, *, even: bool) -> PairModel:
     variant, settings = find_variant(name), msgspec.structs.replace(SETTINGS, epochs=1, stages=())
     shape = Shape(len(corpus.vocabulary("train+dev", 1)), corpus.splits["train"].feature_size)
-    return build_model(variant, settings, resolve_options(variant, {"even_lengths": even}), shape, 0)
+    return build_model(variant, settings, resolve_options(variant, {"even_rms": float(even)}), shape, 0)
 
 
 @pytest.mark.parametrize("name", [*GATED, *UNGATED])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -16,7 +16,7 @@ from torch import Tensor
 from camp_bench.config import Settings
 from camp_bench.machine.devices import autocast
 from camp_bench.models.base import PairModel, Shape
-from camp_bench.models.camp.plain import camp_plain
+from camp_bench.models.camp.plain import CampForm, camp_plain
 from camp_bench.models.losses import triplet_loss
 from camp_bench.models.norms import l2norm, norm_from_square, unit, word_mask
 from camp_bench.models.registry import build_model, find_variant, resolve_options
@@ -76,8 +76,10 @@ def scan_by_floats(
     return {"avg": math.fsum(cosines) / len(cosines), "max": max(cosines), "sum": math.fsum(cosines)}[pooling]
 
 
-def camp_by_floats(image: list[Vector], caption: list[Vector], weights: dict[str, Tensor]) -> float:
-    """Wang et al., ICCV 2019, equations 1 to 11, up to the sigmoid of the last."""
+def camp_by_floats(
+    image: list[Vector], caption: list[Vector], weights: dict[str, Tensor], similarity: str = "none"
+) -> float:
+    """Wang et al., ICCV 2019, equations 1 to 11, up to the sigmoid of the last; and what is added to that."""
     w = {name: value.tolist() for name, value in weights.items()}
     dim = len(image[0])
 
@@ -93,16 +95,22 @@ def camp_by_floats(image: list[Vector], caption: list[Vector], weights: dict[str
         gated = [(a + b) / (1 + math.exp(-a * b)) for a, b in zip(own, message, strict=True)]
         return [max(0.0, a) + b for a, b in zip(linear(gated, f"fuse_{side}", f"fuse_{side}_bias"), own, strict=True)]
 
-    fused_image = [fuse(own, mixture(softmax(row), caption), "image") for own, row in zip(image, table, strict=True)]
+    def cosine(a: Vector, b: Vector) -> float:
+        return dot(a, b) / max(math.sqrt(dot(a, a) * dot(b, b)), 1e-8)
+
     columns = [list(column) for column in zip(*table, strict=True)]
-    fused_text = [fuse(own, mixture(softmax(col), image), "text") for own, col in zip(caption, columns, strict=True)]
-
-    def pooled(fused: list[Vector], side: str) -> Vector:
-        return mixture(softmax([dot(x, w[f"attend_{side}"]) / math.sqrt(dim) for x in fused]), fused)
-
-    both = [a + b for a, b in zip(pooled(fused_image, "image"), pooled(fused_text, "text"), strict=True)]
+    pooled, agreement = {}, {}
+    for side, own, others, rows in (("image", image, caption, table), ("text", caption, image, columns)):
+        messages = [mixture(softmax(row), others) for row in rows]
+        fused = [fuse(x, message, side) for x, message in zip(own, messages, strict=True)]
+        shares = softmax([dot(x, w[f"attend_{side}"]) / math.sqrt(dim) for x in fused])
+        pooled[side] = mixture(shares, fused)
+        agreement[side] = dot(shares, [cosine(x, message) for x, message in zip(own, messages, strict=True)])
+    both = [a + b for a, b in zip(pooled["image"], pooled["text"], strict=True)]
     hidden = [max(0.0, value) for value in linear(both, "hidden", "hidden_bias")]
-    return dot(hidden, w["out"]) + w["out_bias"]
+    terms = [cosine(pooled["image"], pooled["text"]), agreement["image"], agreement["text"]]
+    used = {"none": 0, "cosine": 1, "agreement": 3}[similarity]
+    return dot(hidden, w["out"]) + w["out_bias"] + dot(w["similarity"][:used], terms[:used])
 
 
 # --- what the tests score ------------------------------------------------------------------------------------------
@@ -168,6 +176,7 @@ def random_camp_weights(dim: int, hidden: int) -> dict[str, Tensor]:
         "hidden_bias": (dim,),
         "out": (dim,),
         "out_bias": (),
+        "similarity": (3,),
     }
     return {name: draw(*shape, seed=seed) for seed, (name, shape) in enumerate(shapes.items(), start=20)}
 
@@ -572,18 +581,21 @@ class TestCamp:
         expected = 3 * (pooled + 0.5) - 0.25
         assert float(camp_plain(image, caption, torch.tensor([2]), weights)) == pytest.approx(expected, abs=1e-12)
 
+    @pytest.mark.parametrize("similarity", ["none", "cosine", "agreement"])
     @pytest.mark.parametrize(("dim", "hidden"), [(2, 2), (4, 4), (3, 5)])
-    def test_plain_form_is_the_paper_s(self, dim: int, hidden: int) -> None:
+    def test_plain_form_is_the_paper_s(
+        self, dim: int, hidden: int, similarity: Literal["none", "cosine", "agreement"]
+    ) -> None:
         weights = random_camp_weights(dim, hidden)
         images, captions = draw(3, 2, dim), draw_captions(LENGTHS, dim)
         expected = [
             [
-                camp_by_floats(image, caption[:length], weights)
+                camp_by_floats(image, caption[:length], weights, similarity)
                 for caption, length in zip(captions.tolist(), LENGTHS.tolist(), strict=True)
             ]
             for image in images.tolist()
         ]
-        found = camp_plain(images, captions, LENGTHS, weights)
+        found = camp_plain(images, captions, LENGTHS, weights, CampForm(similarity=similarity))
         torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=1e-11, atol=1e-11)
 
     @settings(max_examples=30)

@@ -303,14 +303,14 @@ class TestEncoders:
     def test_lengths_of_vectors_are_options(self, name: str) -> None:
         features, tokens, lengths = make_batch()
 
-        def sizes(**options: bool) -> tuple[Tensor, Tensor]:
+        def sizes(**options: bool | float) -> tuple[Tensor, Tensor]:
             model = make_model(name, options=options).double()
             encoded = model.encode_images(features), model.encode_captions(tokens, lengths)[:, :2]
             return encoded[0].norm(dim=2), encoded[1].norm(dim=2)
 
         if name != "scan":
-            for found in sizes(even_lengths=True):
-                torch.testing.assert_close(found, torch.full_like(found, 6**0.5))
+            for found in sizes(even_rms=0.5):
+                torch.testing.assert_close(found, torch.full_like(found, 0.5 * 6**0.5))
         if name != "camp":
             images, words = sizes(normalize_images=True, normalize_words=False)
             torch.testing.assert_close(images, torch.ones_like(images))
@@ -319,10 +319,33 @@ class TestEncoders:
             torch.testing.assert_close(words, torch.ones_like(words))
             assert images.std() > 1e-3
 
+    @pytest.mark.parametrize("name", ["camp", "camp:gate_fusion_new", "camp:gate_fusion"])
+    def test_attention_can_start_as_similarity(self, name: str) -> None:
+        model = make_model(name, options={"similar_start": True, "even_rms": 0.3}).double()
+        features, tokens, lengths = make_batch()
+        image, words = model.encode_images(features)[0], model.encode_captions(tokens, lengths)[0, :2]
+        cosine = torch.nn.functional.cosine_similarity(image[:, None], words[None], dim=2)
+        seen = model.attend(image, words)
+        if name != "camp:gate_fusion_new":  # its messages attend to each other once more
+            torch.testing.assert_close(seen["attention_regions"], (10 * cosine).softmax(1), rtol=0, atol=1e-6)
+            torch.testing.assert_close(seen["attention_words"], (10 * cosine.T).softmax(1), rtol=0, atol=1e-6)
+        assert torch.equal(model.get_parameter("fuse_image.weight"), model.get_parameter("fuse_text.weight"))
+
+    @pytest.mark.parametrize("name", ["camp", "camp:gate_fusion_new", "camp:gate_fusion-sum"])
+    def test_a_similarity_is_all_of_the_logit_at_the_start(self, name: str) -> None:
+        features, tokens, lengths = make_batch()
+        whole = make_model(name, options={"similarity": "agreement"}).double()
+        scores = whole(features, tokens, lengths)
+        assert scores.std() > 1e-3
+        assert scores.abs().max() <= 20
+        with torch.no_grad():
+            whole.get_parameter("similarity").zero_()
+        assert whole(features, tokens, lengths).abs().max() == 0  # with the layers' bias of 0
+
     def test_even_lengths_go_with_no_other(self) -> None:
         for name in ("normalize_images", "normalize_words"):
-            with pytest.raises(ConfigError, match="even_lengths goes with no normalize_images or normalize_words"):
-                make_model("camp:gate_fusion", options={"even_lengths": True, name: True})
+            with pytest.raises(ConfigError, match="even_rms goes with no normalize_images or normalize_words"):
+                make_model("camp:gate_fusion", options={"even_rms": 0.3, name: True})
 
     def test_weight_norm_learns_direction_and_length(self) -> None:
         model, (features, tokens, lengths) = make_model("scan", options={"weight_norm": True}).double(), make_batch()
@@ -345,7 +368,7 @@ class TestEncoders:
         [
             ("camp", "normalize_words"),
             ("camp:gate_fusion", "weight_norm"),
-            ("scan", "even_lengths"),
+            ("scan", "even_rms"),
             ("vsepp", "bidirectional"),
         ],
     )

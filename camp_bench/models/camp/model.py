@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import torch
@@ -15,7 +15,7 @@ from camp_bench.config import Settings
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.camp.plain import CampForm, camp_attention, camp_plain
 from camp_bench.models.camp.tile import camp_tile
-from camp_bench.models.encoders import WordEncoder, linear, region_encoder
+from camp_bench.models.encoders import SHARPNESS, SIMILARITY, WordEncoder, linear, region_encoder, start_similar
 from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.norms import even_lengths
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
@@ -31,11 +31,14 @@ class CampOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     negatives: the hardest of a batch once the warm-up is over, or always all.
 
     Three more are ours, off where nothing says otherwise, and no part of any name; the presets set them.
-    even_lengths: encoded regions and words are brought to the length sqrt(D). As they come, words can be many times
-    shorter than regions, and then a message adds nothing, gates stand half open and attention is flat.
-    similar_start: the layers of the texts' side start as copies of the images', so that attention starts as similarity.
-    from_cosine: the two-layer scorer's logit has a multiple of the cosine of the pooled vectors added, which is all of
-    it at the start; a scorer that has to learn agreement from their sum needs far more data.
+    even_rms: encoded regions and words are brought to one length, of numbers with this root mean square; 0 leaves them
+    as they come. Then words can be many times shorter than regions, a message adds nothing, gates stand half open and
+    attention is flat.
+    similar_start: the keys of both sides start as the same rotation, at a scale that makes the logits of attention
+    SHARPNESS times a cosine where lengths are even; the fusing layers start alike too.
+    similarity: what is added to the logit of the two-layer scorer, and is all of it at the start: the cosine of the
+    pooled vectors, or beside it how well regions and words agree with the messages to them, which is what the gates
+    are made of. A scorer that has to learn agreement from a sum of vectors needs far more data.
     """
 
     attention: bool = True
@@ -46,16 +49,14 @@ class CampOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     score: Literal["mlp", "cosine"] = "mlp"
     loss: Literal["cross_entropy", "triplet"] = "cross_entropy"
     negatives: Literal["hardest", "all"] = "hardest"
-    even_lengths: bool = False
+    even_rms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     similar_start: bool = False
-    from_cosine: bool = False
+    similarity: Literal["none", "cosine", "agreement"] = "none"
 
 
-NAMED = frozenset(CampOptions.__struct_fields__) - {"even_lengths", "similar_start", "from_cosine"}
-START = {"even_lengths": True, "similar_start": True, "from_cosine": True}
+NAMED = frozenset(CampOptions.__struct_fields__) - {"even_rms", "similar_start", "similarity"}
+START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
 """What every preset sets of them."""
-COSINE_SCALE = 10.0
-"""What the cosine is multiplied with at the start, where the scorer starts from it; training goes on from there."""
 
 
 class Camp(PairModel):
@@ -72,7 +73,7 @@ class Camp(PairModel):
         super().__init__(settings, options, shape)
         dim = settings.dim
         of_form = {name: getattr(options, name) for name in CampForm.__slots__}
-        self.form = CampForm(**of_form | {"from_cosine": options.from_cosine and options.score == "mlp"})
+        self.form = CampForm(**of_form | ({} if options.score == "mlp" else {"similarity": "none"}))
         self.image_encoder = region_encoder(shape.feature_size, dim)
         self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, dim, settings.word_spread)
         if options.attention:
@@ -83,8 +84,8 @@ class Camp(PairModel):
             self.attend_image, self.attend_text = linear(dim, 1, bias=False), linear(dim, 1, bias=False)
         if options.score == "mlp":
             self.hidden, self.out = linear(dim, dim), linear(dim, 1)
-            if self.form.from_cosine:
-                self.cosine_scale = nn.Parameter(torch.tensor(COSINE_SCALE))
+            if self.form.similarity != "none":
+                self.similarity = nn.Parameter(torch.tensor(SIMILARITY[: 1 if options.similarity == "cosine" else 3]))
                 nn.init.zeros_(self.out.weight)
         if options.similar_start:
             self._start_similar()
@@ -130,10 +131,12 @@ class Camp(PairModel):
         return matching_loss(scores, same, logits=logits, kind=kind, margin=margin, hardest=hardest)
 
     def _even(self, encoded: Float[Tensor, "N K D"]) -> Float[Tensor, "N K D"]:
-        return even_lengths(encoded) if self.options.even_lengths else encoded
+        return even_lengths(encoded, self.options.even_rms) if self.options.even_rms else encoded
 
     @torch.no_grad()
     def _start_similar(self) -> None:
+        if self.options.attention:
+            start_similar(self.key_image.weight, self.options.even_rms, SHARPNESS)
         for name, weight in self.named_parameters():
             if name.split("_")[0] in ("key", "fuse") and "_text" in name:
                 weight.copy_(self.get_parameter(name.replace("_text", "_image")))
@@ -156,8 +159,8 @@ class Camp(PairModel):
                 "out": self.out.weight[0],
                 "out_bias": self.out.bias[0],
             }
-        if self.form.from_cosine:
-            weights["cosine_scale"] = self.cosine_scale
+        if self.form.similarity != "none":
+            weights["similarity"] = self.similarity
         return weights
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from camp_bench.models.norms import row_cosine
+from camp_bench.models.norms import place_cosine, row_cosine
 from camp_bench.shapes import Float, Int
 
 __all__ = ["WHOLE", "CampForm", "camp_attention", "camp_plain"]
@@ -25,7 +25,8 @@ class CampForm:
     fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of
     own vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was
     fused. pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or
-    their cosine. from_cosine: a multiple of their cosine is added to that logit (ours).
+    their cosine. similarity (ours): what is added to that logit: nothing, a multiple of their cosine, or beside that
+    one of the agreement of each side's vectors with the messages to them: their cosines, weighted as in pooling.
     """
 
     attention: bool = True
@@ -34,7 +35,7 @@ class CampForm:
     residual: bool = True
     pooling: Literal["attention", "mean"] = "attention"
     score: Literal["mlp", "cosine"] = "mlp"
-    from_cosine: bool = False
+    similarity: Literal["none", "cosine", "agreement"] = "none"
 
 
 WHOLE = CampForm()
@@ -51,20 +52,28 @@ def camp_plain(
 
     weights: key_image, key_text (D, H); fuse_image, fuse_text (D, D), or (2 D, D) for concat, with biases
     fuse_image_bias, fuse_text_bias (D,); attend_image, attend_text (D,); hidden (D, D) with hidden_bias (D,); out (D,)
-    with out_bias (); cosine_scale (). A form needs only those that it has a use for.
+    with out_bias (); similarity (1,), what the cosine is multiplied with, or (3,), for the regions' agreement and the
+    words' too. A form needs only those that it has a use for.
     """
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
         words = caption[:length].expand(len(images), -1, -1)
         of_regions, of_words = _attention(images, words, weights, form)
-        image = _pooled(*_fused(images, of_regions @ words, weights, "image", form)[:2])
-        text = _pooled(*_fused(words, of_words @ images, weights, "text", form)[:2])
+        to_regions, to_words = of_regions @ words, of_words @ images
+        fused, shares, _ = _fused(images, to_regions, weights, "image", form)
+        fused_words, word_shares, _ = _fused(words, to_words, weights, "text", form)
+        image, text = _pooled(fused, shares), _pooled(fused_words, word_shares)
         if form.score == "cosine":
             columns.append(row_cosine(image, text))
-        else:
-            hidden = ((image + text) @ weights["hidden"] + weights["hidden_bias"]).relu()
-            logit = hidden @ weights["out"] + weights["out_bias"]
-            columns.append(logit + weights["cosine_scale"] * row_cosine(image, text) if form.from_cosine else logit)
+            continue
+        hidden = ((image + text) @ weights["hidden"] + weights["hidden_bias"]).relu()
+        logit = hidden @ weights["out"] + weights["out_bias"]
+        if form.similarity != "none":
+            logit = logit + weights["similarity"][0] * row_cosine(image, text)
+        if form.similarity == "agreement":
+            logit = logit + weights["similarity"][1] * (shares * place_cosine(images, to_regions)).sum(1)
+            logit = logit + weights["similarity"][2] * (word_shares * place_cosine(words, to_words)).sum(1)
+        columns.append(logit)
     return torch.stack(columns, 1)
 
 

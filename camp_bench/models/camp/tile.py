@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from camp_bench.machine.product import product, product_relu
 from camp_bench.machine.threads import spread
 from camp_bench.models.camp.plain import WHOLE, CampForm
-from camp_bench.models.norms import row_cosine, word_mask
+from camp_bench.models.norms import place_cosine, row_cosine, word_mask
 from camp_bench.models.recompute import score_tile
 from camp_bench.shapes import Bool, Float, Int
 
@@ -70,14 +70,21 @@ def camp_tile(
 
 
 def _score(
-    image: Float[Tensor, "P D"], text: Float[Tensor, "P D"], weights: dict[str, Tensor], form: CampForm
+    image: Float[Tensor, "P E"], text: Float[Tensor, "P E"], weights: dict[str, Tensor], form: CampForm
 ) -> Float[Tensor, " P"]:
-    """Score the pooled vectors of pairs."""
+    """Score the pooled vectors of pairs, as `_pooled` gives them."""
     if form.score == "cosine":
         return row_cosine(image, text)
+    agreement: Tensor | float = 0.0
+    if form.similarity == "agreement":  # their last numbers
+        _, of_image, of_text = weights["similarity"]
+        agreement = of_image * image[:, -1] + of_text * text[:, -1]
+        image, text = image[:, :-1], text[:, :-1]
     hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
     logit = hidden @ weights["out"] + weights["out_bias"]
-    return logit + weights["cosine_scale"] * row_cosine(image, text) if form.from_cosine else logit
+    if form.similarity == "none":
+        return logit
+    return logit + weights["similarity"][0] * row_cosine(image, text) + agreement
 
 
 def _pooled(
@@ -89,8 +96,11 @@ def _pooled(
     mask: Bool[Tensor, "P L"] | None,
     weights: dict[str, Tensor],
     form: CampForm,
-) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P D"]]:
-    """Pool both sides of P images with one caption each (N = P), or all with the same one (N = 1, no mask)."""
+) -> tuple[Float[Tensor, "P E"], Float[Tensor, "P E"]]:
+    """Pool both sides of P images with one caption each (N = P), or all with the same one (N = 1, no mask).
+
+    Where the scorer wants it, the agreement with the messages stands behind each pooled vector: D + 1 numbers.
+    """
     if form.attention:
         to_regions, to_words = _attend(images, image_keys, words, word_keys, mask)
     else:
@@ -136,7 +146,7 @@ def _fuse(
     weights: dict[str, Tensor],
     side: str,
     form: CampForm,
-) -> Float[Tensor, "P D"]:
+) -> Float[Tensor, "P E"]:
     """Gate, fuse, transform, add the residual and pool."""
     pairs, places, dim = message.shape
     mixed = _mix(own, message, form)
@@ -148,9 +158,11 @@ def _fuse(
     else:
         share = _even(mask, message)[:, 0].expand(pairs, places)
     pooled = torch.bmm(share[:, None], fused.view(pairs, places, dim))[:, 0]
-    if not form.residual:
+    if form.residual:
+        pooled = pooled + (share @ own[0] if len(own) < pairs else torch.bmm(share[:, None], own)[:, 0])
+    if form.similarity != "agreement":
         return pooled
-    return pooled + (share @ own[0] if len(own) < pairs else torch.bmm(share[:, None], own)[:, 0])
+    return torch.cat((pooled, (share * place_cosine(own, message)).sum(1, keepdim=True)), 1)
 
 
 def _mix(own: Tensor, message: Tensor, form: CampForm) -> Tensor:

@@ -24,13 +24,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
 from camp_bench.models.camp_released.plain import ReleasedForm, camp_released_attention, camp_released_plain
 from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
-from camp_bench.models.encoders import WordEncoder, linear, region_encoder
+from camp_bench.models.encoders import SHARPNESS, SIMILARITY, WordEncoder, linear, region_encoder, start_similar
 from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.norms import even_lengths, l2norm
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
@@ -52,7 +53,8 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     probability, or of the cosine. negatives: the hardest of a batch once the warm-up is over, or always all.
 
     The others are part of no name. normalize_images, normalize_words, bidirectional, gru_layers: options of the
-    released program, as SCAN's. even_lengths: ours, as in `CampOptions`; the presets set it.
+    released program, as SCAN's. even_rms, similar_start, similarity: ours, as in `CampOptions`, the last one of gated
+    measures alone; the presets set them.
     """
 
     measure: Literal["gate_fusion_new", "gate_fusion", "cross_attention_new", "cross_attention"]
@@ -64,11 +66,13 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     normalize_words: bool = False
     bidirectional: bool = True
     gru_layers: Annotated[int, msgspec.Meta(ge=1)] = 1
-    even_lengths: bool = False
+    even_rms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    similar_start: bool = False
+    similarity: Literal["none", "cosine", "agreement"] = "none"
 
     def __post_init__(self) -> None:
-        if self.even_lengths and (self.normalize_images or self.normalize_words):
-            raise ValueError("even_lengths goes with no normalize_images or normalize_words; expected one of them")
+        if self.even_rms and (self.normalize_images or self.normalize_words):
+            raise ValueError("even_rms goes with no normalize_images or normalize_words; expected one of them")
 
 
 class CampReleased(PairModel):
@@ -104,6 +108,11 @@ class CampReleased(PairModel):
                 layers[f"heads_{side}"] = linear(dim, HEADS, bias=False, xavier=False)  # a softmax sees no bias
         if form.gated:
             layers |= {"hidden": linear(fused, dim), "out": linear(dim, 1)}
+        if form.similarity != "none":
+            self.similarity = nn.Parameter(torch.tensor(SIMILARITY[: 1 if form.similarity == "cosine" else 3]))
+            nn.init.zeros_(layers["out"].weight)
+        if options.similar_start:
+            _start_similar(layers, options.even_rms)
         self._layers = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
@@ -145,8 +154,8 @@ class CampReleased(PairModel):
         return {name: value[0] for name, value in seen.items()}
 
     def _even(self, encoded: Float[Tensor, "N K D"], *, normalize: bool) -> Float[Tensor, "N K D"]:
-        if self.options.even_lengths:
-            return even_lengths(encoded)
+        if self.options.even_rms:
+            return even_lengths(encoded, self.options.even_rms)
         return l2norm(encoded) if normalize else encoded
 
     def _weights(self) -> dict[str, Tensor]:
@@ -157,7 +166,21 @@ class CampReleased(PairModel):
             weights[name] = layer.weight[0] if name == "out" else layer.weight.T
             if isinstance(layer.bias, Tensor):
                 weights[f"{name}_bias"] = layer.bias[0] if name == "out" else layer.bias
+        if self.form.similarity != "none":
+            weights["similarity"] = self.similarity
         return weights
+
+
+@torch.no_grad()
+def _start_similar(layers: Mapping[str, nn.Linear], rms: float) -> None:
+    """Make the keys one rotation, own queries the same, so that both attentions start as similarity; fuse alike."""
+    start_similar(layers["key_image"].weight, rms, SHARPNESS)
+    for name, layer in layers.items():
+        kind, _, side = name.rpartition("_")
+        if kind in ("key", "query", "second_key", "second_query"):
+            layer.weight.copy_(layers["key_image"].weight)
+        elif kind == "fuse" and side == "text":
+            layer.weight.copy_(layers["fuse_image"].weight)
 
 
 def _form(options: CampReleasedOptions) -> ReleasedForm:
@@ -172,12 +195,13 @@ def _form(options: CampReleasedOptions) -> ReleasedForm:
         fusion=options.fusion,
         fusion_bias=gated and not new,
         padded=not options.masked,
+        similarity=options.similarity if gated else "none",
     )
 
 
 STAGE_1 = "camp:cross_attention_new"
 FROZEN = ("encoders", "attention")
-EVEN = {"even_lengths": True}
+START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
 """What every preset sets."""
 
 _FIRST = {
@@ -199,7 +223,7 @@ PAPER_STAGED = msgspec.structs.replace(
     epochs=30,
     decay_epochs=(10, 20),
     stages=(
-        Stage(name="attention", model=STAGE_1, options=EVEN, settings=_FIRST),
+        Stage(name="attention", model=STAGE_1, options=START, settings=_FIRST),
         Stage(name="fusion", freeze=FROZEN, settings={"epochs": 13, "decay_epochs": [9]}),
         Stage(name="all"),
     ),
@@ -218,7 +242,7 @@ QUICK_STAGED = msgspec.structs.replace(
         Stage(
             name="attention",
             model=f"{STAGE_1}:masked",
-            options={"loss": "triplet", **EVEN},
+            options={"loss": "triplet", **START},
             settings={"epochs": 2, "decay_epochs": []},
         ),
         Stage(name="fusion", freeze=FROZEN, settings={"epochs": 1, "decay_epochs": []}),
@@ -242,7 +266,7 @@ def _variant(name: str, summary: str, **options: Any) -> Variant:
         source="CAMP's released program",
         summary=summary,
         named=frozenset({"measure", "fusion", "masked"}),
-        preset_options=dict.fromkeys(("quick", "paper-f30k", "paper-coco"), EVEN),
+        preset_options=dict.fromkeys(("quick", "paper-f30k", "paper-coco"), START),
     )
 
 

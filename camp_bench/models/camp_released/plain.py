@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from camp_bench.models.norms import l2norm, row_cosine
+from camp_bench.models.norms import l2norm, place_cosine, row_cosine
 from camp_bench.shapes import Float, Int
 
 __all__ = ["PADDED_WORDS", "ReleasedForm", "camp_released_attention", "camp_released_plain"]
@@ -31,7 +31,7 @@ class ReleasedForm:
     pooling: by four heads of attention, or the mean. fusion: of gated vector and message, and of the two pooled
     vectors before they are scored: side by side, or their sum. fusion_bias: the fusing layer has one. padded: captions
     shorter than 50 words are filled up with zero words. Nothing attends to those, but they attend, and the messages to
-    them count in the mean.
+    them count in the mean. similarity (ours): as in `CampForm`.
     """
 
     own_queries: bool
@@ -42,6 +42,7 @@ class ReleasedForm:
     fusion: Literal["concat", "sum"] = "concat"
     fusion_bias: bool = False
     padded: bool = False
+    similarity: Literal["none", "cosine", "agreement"] = "none"
 
 
 def camp_released_plain(
@@ -56,7 +57,7 @@ def camp_released_plain(
     weights, SIDE being image or text: key_SIDE, query_SIDE and, for the messages to that side, second_key_SIDE and
     second_query_SIDE (D, D); fuse_SIDE (2 D, D), or (D, D) for the sum, and fuse_SIDE_bias (D,); pool_SIDE (D, D),
     pool_SIDE_bias (D,), heads_SIDE (D, 4); hidden (2 D, D), or (D, D) for the sum, hidden_bias (D,), out (D,),
-    out_bias (). A form needs only those that it has a use for.
+    out_bias (); similarity as in `camp_plain`. A form needs only those that it has a use for.
     """
     columns = []
     for caption, length in zip(captions, lengths.tolist(), strict=True):
@@ -97,11 +98,12 @@ def _score(
     form: ReleasedForm,
 ) -> Float[Tensor, " I"]:
     of_regions, of_words = _attention(images, words, length, weights, form)
-    to_regions, _ = _passed_on(images, of_regions @ words, weights, "image", form)
-    to_words, _ = _passed_on(words, of_words @ images, weights, "text", form)
+    region_messages, word_messages = of_regions @ words, of_words @ images
+    to_regions, _ = _passed_on(images, region_messages, weights, "image", form)
+    to_words, _ = _passed_on(words, word_messages, weights, "text", form)
+    shares, word_shares = _share(to_regions, weights, "image", form), _share(to_words, weights, "text", form)
     image, text = (
-        torch.bmm(_share(vectors, weights, side, form)[:, None], vectors)[:, 0]
-        for vectors, side in ((to_regions, "image"), (to_words, "text"))
+        torch.bmm(share[:, None], vectors)[:, 0] for share, vectors in ((shares, to_regions), (word_shares, to_words))
     )
     if not form.gated:
         return row_cosine(image, text)
@@ -109,7 +111,13 @@ def _score(
         image, text = l2norm(image), l2norm(text)
     both = torch.cat((image, text), 1) if form.fusion == "concat" else image + text
     hidden = (both @ weights["hidden"] + weights["hidden_bias"]).relu()
-    return hidden @ weights["out"] + weights["out_bias"]
+    logit = hidden @ weights["out"] + weights["out_bias"]
+    if form.similarity != "none":
+        logit = logit + weights["similarity"][0] * row_cosine(image, text)
+    if form.similarity == "agreement":
+        logit = logit + weights["similarity"][1] * (shares * place_cosine(images, region_messages)).sum(1)
+        logit = logit + weights["similarity"][2] * (word_shares * place_cosine(words, word_messages)).sum(1)
+    return logit
 
 
 def _attention(

@@ -78,7 +78,7 @@ def prepare_captions(
 def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedForm, side: str, other: str) -> _Tensors:
     """Return the tables of one side's vectors, and what they send to the other side through its layers."""
     prepared = {}
-    if form.normalized:
+    if form.normalized or form.similarity == "agreement":
         prepared["gram"] = vectors @ vectors.transpose(1, 2)
     if form.second:
         queries = _layer(vectors, weights[f"second_query_{other}"])
@@ -86,6 +86,8 @@ def _prepare(vectors: Float[Tensor, "N K D"], weights: _Tensors, form: ReleasedF
         prepared["affinity"] = queries @ keys.transpose(1, 2) * vectors.shape[2] ** -0.5
     if form.gated:
         dim = vectors.shape[2]
+        if form.similarity == "agreement":
+            prepared["length"] = torch.linalg.vector_norm(vectors, dim=2)
         prepared["own"] = _layer(vectors, weights[f"fuse_{side}"][:dim])
         # the same layer twice where vectors are added
         prepared["sent"] = _layer(vectors, weights[f"fuse_{other}"][-dim:])
@@ -135,25 +137,30 @@ def camp_released_tile(
     return score_tile(tile, pairs, tuple(images.values()), tuple(captions.values()), tuple(used.values()))
 
 
-_AFTER = ("fuse_image_bias", "fuse_text_bias", "pool_", "heads_", "hidden", "out")
+_AFTER = ("fuse_image_bias", "fuse_text_bias", "pool_", "heads_", "hidden", "out", "similarity")
 """The weights that pairs need, in place of what is made of the others once an item."""
 
 
 class _Attended(NamedTuple):
     """What each region takes of the words, (..., R, L), and each word of the regions, (..., L, R), with the gates of
-    both where there are any, (..., R, 1) and (..., L, 1).
+    both where there are any, (..., R, 1) and (..., L, 1), and how well regions and words agree with their messages
+    where that is asked for, (..., R) and (..., L).
     """
 
     to_regions: Tensor
     to_words: Tensor
     region_gates: Tensor | None = None
     word_gates: Tensor | None = None
+    regions_agree: Tensor | None = None
+    words_agree: Tensor | None = None
 
     def of(self, row: int, length: int) -> _Attended:
         """Return that of one caption with its true length."""
-        region_gates = None if self.region_gates is None else self.region_gates[row]
-        word_gates = None if self.word_gates is None else self.word_gates[row, :, :length]
-        return _Attended(self.to_regions[row, ..., :length], self.to_words[row, :, :length], region_gates, word_gates)
+        regions = (None if of is None else of[row] for of in (self.region_gates, self.regions_agree))
+        words = (None if of is None else of[row, :, :length] for of in (self.word_gates, self.words_agree))
+        (region_gates, regions_agree), (word_gates, words_agree) = regions, words
+        to_regions, to_words = self.to_regions[row, ..., :length], self.to_words[row, :, :length]
+        return _Attended(to_regions, to_words, region_gates, word_gates, regions_agree, words_agree)
 
 
 def _cut(captions: _Tensors, rows: slice, length: int) -> _Tensors:
@@ -195,13 +202,17 @@ def _attend(
     if not form.gated:
         return _Attended(to_regions, to_words)
     words, products = captions["probes"][..., -1, :], logits[-1]
-    to_regions, region_gates = _gate(to_regions, products.transpose(-1, -2), words, captions.get("gram"))
-    to_words, word_gates = _gate(to_words, products, images["vectors"], images.get("gram"))
-    return _Attended(to_regions, to_words, region_gates, word_gates)
+    of_regions, of_words = images.get("length"), captions.get("length")
+    to_regions, region_gates, regions_agree = _gate(
+        to_regions, products.transpose(-1, -2), words, captions.get("gram"), of_regions, form
+    )
+    to_words, word_gates, words_agree = _gate(to_words, products, images["vectors"], images.get("gram"), of_words, form)
+    return _Attended(to_regions, to_words, region_gates, word_gates, regions_agree, words_agree)
 
 
 def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _Tensors, form: ReleasedForm) -> Tensor:
-    """Return what is left of P pairs before the last layers, (P, 2 D), (P, D) for the sum, or their cosines, (P,).
+    """Return what is left of P pairs before the last layers, (P, 2 D), (P, D) for the sum, or their cosines, (P,);
+    one number more where the logit has a similarity added.
 
     Captions are P too, each the partner of an image, or one that meets all images.
     """
@@ -210,20 +221,31 @@ def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _T
     bias, words = captions["bias"], captions["probes"][:, :, -1]
     mixed = _mix(attended.to_regions, captions["sent"], images["own"])
     fused = _fuse(mixed, attended.region_gates, images["vectors"], weights.get("fuse_image_bias"))
-    image = _pool(fused, None, weights, "image")
+    image, share = _pool(fused, None, weights, "image")
     mixed = _mix(attended.to_words, images["sent"], captions["own"])
-    text = _pool(_fuse(mixed, attended.word_gates, words, weights.get("fuse_text_bias")), bias, weights, "text")
+    fused = _fuse(mixed, attended.word_gates, words, weights.get("fuse_text_bias"))
+    text, word_share = _pool(fused, bias, weights, "text")
     if form.normalized:
         image, text = l2norm(image), l2norm(text)
-    return torch.cat((image, text), 1) if form.fusion == "concat" else image + text
+    met = (image, text) if form.fusion == "concat" else (image + text,)
+    if form.similarity == "none":
+        return torch.cat(met, 1)
+    similarity = weights["similarity"][0] * row_cosine(image, text)
+    if attended.regions_agree is not None and attended.words_agree is not None:
+        similarity = similarity + weights["similarity"][1] * (share * attended.regions_agree).sum(1)
+        similarity = similarity + weights["similarity"][2] * (word_share * attended.words_agree).sum(1)
+    return torch.cat((*met, similarity[:, None]), 1)
 
 
 def _finish(met: Tensor, weights: _Tensors, form: ReleasedForm) -> Tensor:
     """Put pooled vectors, (..., 2 D) or (..., D), through the last two layers; cosines are scores already."""
     if not form.gated:
         return met
+    similarity: Tensor | float = 0.0
+    if form.similarity != "none":
+        met, similarity = met[..., :-1], met[..., -1]
     hidden = product_relu(met.flatten(0, -2), weights["hidden"].T, weights["hidden_bias"])
-    return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1])
+    return (hidden @ weights["out"] + weights["out_bias"]).view(met.shape[:-1]) + similarity
 
 
 def _mix(
@@ -242,15 +264,23 @@ def _gate(
     products: Float[Tensor, "*pairs K J"],
     vectors: Float[Tensor, "*#pairs J D"],
     gram: Float[Tensor, "*#pairs J J"] | None,
-) -> tuple[Float[Tensor, "*pairs K J"], Float[Tensor, "*pairs K 1"]]:
-    """Return the table of messages, of unit length where their Gram table is given, and the gate of each place.
+    own_lengths: Float[Tensor, "*#pairs K"] | None,
+    form: ReleasedForm,
+) -> tuple[Float[Tensor, "*pairs K J"], Float[Tensor, "*pairs K 1"], Float[Tensor, "*pairs K"] | None]:
+    """Return the table of messages, of unit length where the form says so, the gate of each place, and, where lengths
+    of the places' own vectors are given, their cosines with the messages.
 
-    products: of the places' own vectors with those that the messages mix.
+    products: of the places' own vectors with those that the messages mix. gram: of these.
     """
-    if gram is not None:
-        length = norm_from_square(_square(table, vectors, gram))[..., None]
-        table = table / (length + EPSILON).masked_fill(length == 0, torch.inf)
-    return table, (table * products).sum(-1, keepdim=True).sigmoid()
+    inner = (table * products).sum(-1, keepdim=True)
+    if gram is None:
+        return table, inner.sigmoid(), None
+    length = norm_from_square(_square(table, vectors, gram))[..., None]
+    agreement = None if own_lengths is None else inner[..., 0] / (own_lengths * length[..., 0]).clamp_min(EPSILON)
+    if form.normalized:
+        to_unit = (length + EPSILON).masked_fill(length == 0, torch.inf)
+        table, inner = table / to_unit, inner / to_unit
+    return table, inner.sigmoid(), agreement
 
 
 def _square(
@@ -285,10 +315,13 @@ def _fuse(
 
 def _pool(
     fused: Float[Tensor, "P K D"], bias: Float[Tensor, "N K"] | None, weights: _Tensors, side: str
-) -> Float[Tensor, "P D"]:
-    """Return the mean over the heads of what each attends to; the heads are averaged before they meet the vectors."""
+) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P K"]]:
+    """Return the mean over the heads of what each attends to, and how much each place counts in it; the heads are
+    averaged before they meet the vectors.
+    """
     hidden = product_relu(fused.flatten(0, 1), weights[f"pool_{side}"].T, weights[f"pool_{side}_bias"])
-    return torch.bmm(_share(hidden.view(fused.shape), bias, weights[f"heads_{side}"]), fused)[:, 0]
+    share = _share(hidden.view(fused.shape), bias, weights[f"heads_{side}"])
+    return torch.bmm(share, fused)[:, 0], share[:, 0]
 
 
 def _share(

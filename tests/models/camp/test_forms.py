@@ -24,6 +24,11 @@ FORMS = [
         ("attention", "mean"),
         ("mlp", "cosine"),
     )
+] + [
+    CampForm(attention=attention, gates=gates, residual=residual, pooling=pooling, similarity=similarity)
+    for attention, gates, residual, pooling, similarity in product(
+        (True, False), ("element", "scalar"), (True, False), ("attention", "mean"), ("cosine", "agreement")
+    )
 ]
 
 
@@ -47,6 +52,7 @@ def draw_inputs(form: CampForm) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         "hidden_bias": draw(DIM),
         "out": draw(DIM),
         "out_bias": draw(1)[0],
+        "similarity": draw(3),
     }
     captions = draw(len(LENGTHS), 7, DIM) * word_mask(LENGTHS, 7)[:, :, None]
     return draw(3, 4, DIM), captions, weights
