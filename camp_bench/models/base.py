@@ -79,6 +79,10 @@ class PairModel(nn.Module, ABC):
     """The score that costs the least among those that are the same for every pair, where the loss has one."""
     clamped: tuple[float, float] | None = None
     """Beyond which scores the loss as published gives no gradient any more, where it has such bounds."""
+    timed_items: ClassVar[tuple[int, int]] = (100, 500)
+    """The images and captions whose scoring keeps a core busy for a moment: what throughput is measured on."""
+    program_words: ClassVar[int | None] = None
+    """To how many words the authors' program pads every caption, where it computes them all."""
 
     def __init__(self, settings: Settings, options: Any, shape: Shape) -> None:
         super().__init__()

@@ -46,11 +46,10 @@ PAPER = msgspec.structs.replace(
 CAMP_QUICK = msgspec.structs.replace(
     QUICK,
     dim=128,
-    epochs=6,
-    warmup_epochs=2,
+    epochs=4,
     batch_size=32,
-    decay_epochs=(4,),
-    validate_every=3,
+    decay_epochs=(3,),
+    validate_every=4,
     tile_images=64,
     tile_captions=320,
 )

@@ -36,7 +36,6 @@ from camp_bench.throughput.workload import (
     DISTINCT_FEATURES,
     VOCABULARY_SIZE,
     check_workload,
-    default_sizes,
     open_items,
     random_items,
     repeat_items,
@@ -46,8 +45,6 @@ from camp_bench.throughput.workload import (
 __all__ = ["measure_throughput"]
 
 TURNS, MAX_TURNS = 7, 1000
-RELEASED_WORDS = {"camp": 50}
-"""By family, the words to which its authors' program pads every caption, and which it all computes."""
 ENCODED_IMAGES, ENCODED_CAPTIONS = 50, 100
 """Items that one sample of encoding is about."""
 FEW_TURNS = 3
@@ -123,7 +120,7 @@ class _Bench:
         on_stage: Callable[[str], None],
     ) -> None:
         self._name, self._device, self._on_stage = variant.name, device, on_stage
-        images, captions = default_sizes(variant.name)
+        images, captions = variant.model.timed_items
         if source is None:
             wanted = msgspec.structs.replace(asked, images=asked.images or images, captions=asked.captions or captions)
             self._model = _build(variant, wanted, VOCABULARY_SIZE, device)
@@ -145,7 +142,7 @@ class _Bench:
         self._on_stage("counting FLOPs and bytes")
         work = count_work(gallery.score)
         useful = count_useful_flops(gallery, self._items)
-        widths = {"plain": None, "plain, padded": RELEASED_WORDS.get(self._name.split(":")[0])}
+        widths = {"plain": None, "plain, padded": model.program_words}
         parts = {
             name: choose_part(model, self._items, device, words)
             for name, words in widths.items()

@@ -20,7 +20,6 @@ __all__ = [
     "DISTINCT_FEATURES",
     "VOCABULARY_SIZE",
     "check_workload",
-    "default_sizes",
     "open_items",
     "random_items",
     "random_lengths",
@@ -35,15 +34,8 @@ SEED = 0
 DISTINCT_FEATURES = 64
 """So many random images have features of their own, others repeat them: speed does not depend on it, memory does."""
 GOLDEN = (5**0.5 - 1) / 2
-SIZES = {"vsepp": (1000, 5000), "camp": (16, 80)}
-OTHER_SIZES = (100, 500)
 LIMITS = {"images": 10**7, "captions": 10**7, "regions": 10**4, "dim": 2**16, "feature_size": 2**20}
 MAX_WORDS = 10_000
-
-
-def default_sizes(model: str) -> tuple[int, int]:
-    """Return the images and captions that keep a model busy for a moment, by the family in its name."""
-    return SIZES.get(model.split(":")[0], OTHER_SIZES)
 
 
 def check_workload(workload: Workload) -> None:

@@ -11,7 +11,6 @@ from camp_bench.errors import ConfigError, DataError
 from camp_bench.records.throughput import Workload
 from camp_bench.throughput.workload import (
     check_workload,
-    default_sizes,
     open_items,
     random_items,
     random_lengths,
@@ -105,8 +104,3 @@ def test_sizes_out_of_range_are_refused(name: str, value: int) -> None:
 def test_numbers_of_words_that_make_no_sense_are_refused(words: float) -> None:
     with pytest.raises(ConfigError, match="words: got"):
         check_workload(Workload(words=words))
-
-
-def test_every_family_has_sizes() -> None:
-    assert default_sizes("camp:no-gates") == (16, 80)
-    assert default_sizes("scan:i2t-avg") == default_sizes("something:new") == (100, 500)

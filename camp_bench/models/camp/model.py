@@ -24,39 +24,40 @@ from camp_bench.shapes import Bool, Float, Int
 __all__ = ["VARIANTS", "Camp", "CampOptions", "combined_variants"]
 
 
-class CampOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CampOptions(CampForm, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
 
-    attention ... score: see `CampForm`. loss: the cross-entropy of the matching score, or the triplet loss on it.
-    negatives: the hardest of a batch once the warm-up is over, or always all.
+    Beside the form of the scorer: loss, the cross-entropy of the matching score, or the triplet loss on it; negatives:
+    the hardest of a batch once the warm-up is over, or always all.
 
-    Three more are ours, off where nothing says otherwise, and no part of any name; the presets set them.
+    Three are ours, off where nothing says otherwise, and no part of any name; the presets set them.
     even_rms: encoded regions and words are brought to one length, of numbers with this root mean square; 0 leaves them
     as they come. Then words can be many times shorter than regions, a message adds nothing, gates stand half open and
     attention is flat.
     similar_start: the keys of both sides start as the same rotation, at a scale that makes the logits of attention
     SHARPNESS times a cosine where lengths are even; the fusing layers start alike too.
-    similarity: what is added to the logit of the two-layer scorer, and is all of it at the start: the cosine of the
-    pooled vectors, or beside it how well regions and words agree with the messages to them, which is what the gates
-    are made of. A scorer that has to learn agreement from a sum of vectors needs far more data.
+    similarity, of the form: what is added to the logit is all of it at the start. How well regions and words agree
+    with the messages to them is what the gates are made of; a scorer that has to learn it from a sum of vectors needs
+    far more data.
     """
 
-    attention: bool = True
-    gates: Literal["element", "scalar", "none"] = "element"
-    fusion: Literal["sum", "concat", "product"] = "sum"
-    residual: bool = True
-    pooling: Literal["attention", "mean"] = "attention"
-    score: Literal["mlp", "cosine"] = "mlp"
     loss: Literal["cross_entropy", "triplet"] = "cross_entropy"
     negatives: Literal["hardest", "all"] = "hardest"
     even_rms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     similar_start: bool = False
-    similarity: Literal["none", "cosine", "agreement"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.similarity != "none" and self.score == "cosine":
+            raise ValueError(
+                f"similarity = '{self.similarity}' is added to the logit of the scorer, and the cosine has none"
+            )
 
 
 NAMED = frozenset(CampOptions.__struct_fields__) - {"even_rms", "similar_start", "similarity"}
 START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
-"""What every preset sets of them."""
+"""What every preset sets of them: so short that a gate of one number a place, 0.09 D times a cosine, can be half open."""
+ELEMENT_RMS = 0.6
+"""Where a gate is made of the product of two numbers, which at 0.3 would leave all of them half open."""
 
 
 class Camp(PairModel):
@@ -66,14 +67,14 @@ class Camp(PairModel):
     rounding to 1 would make. The loss uses m itself, or the cosine where that is the score.
     """
 
+    timed_items = (16, 80)
+    program_words = 50
     options_type = CampOptions
     options: CampOptions
 
     def __init__(self, settings: Settings, options: CampOptions, shape: Shape) -> None:
         super().__init__(settings, options, shape)
         dim = settings.dim
-        of_form = {name: getattr(options, name) for name in CampForm.__slots__}
-        self.form = CampForm(**of_form | ({} if options.score == "mlp" else {"similarity": "none"}))
         self.image_encoder = region_encoder(shape.feature_size, dim)
         self.caption_encoder = WordEncoder(shape.vocabulary_size, settings.word_dim, dim, settings.word_spread)
         if options.attention:
@@ -84,7 +85,7 @@ class Camp(PairModel):
             self.attend_image, self.attend_text = linear(dim, 1, bias=False), linear(dim, 1, bias=False)
         if options.score == "mlp":
             self.hidden, self.out = linear(dim, dim), linear(dim, 1)
-            if self.form.similarity != "none":
+            if options.similarity != "none":
                 self.similarity = nn.Parameter(torch.tensor(SIMILARITY[: 1 if options.similarity == "cosine" else 3]))
                 nn.init.zeros_(self.out.weight)
         if options.similar_start:
@@ -100,10 +101,10 @@ class Camp(PairModel):
         return self._even(self.caption_encoder(tokens, lengths))
 
     def prepare_images(self, encoded: Float[Tensor, "I R D"]) -> Prepared:
-        return {"regions": encoded, "keys": self.key_image(encoded) if self.form.attention else encoded}
+        return {"regions": encoded, "keys": self.key_image(encoded) if self.options.attention else encoded}
 
     def prepare_captions(self, encoded: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]) -> Prepared:
-        keys = self.key_text(encoded) if self.form.attention else encoded
+        keys = self.key_text(encoded) if self.options.attention else encoded
         return {"words": encoded, "keys": keys, "lengths": lengths}
 
     def score_tile(self, images: Prepared, captions: Prepared) -> Float[Tensor, "I C"]:
@@ -114,20 +115,20 @@ class Camp(PairModel):
             captions["keys"],
             captions["lengths"],
             self._weights(),
-            self.form,
+            self.options,
         )
 
     def score_plain(
         self, images: Float[Tensor, "I R D"], captions: Float[Tensor, "C L D"], lengths: Int[Tensor, " C"]
     ) -> Float[Tensor, "I C"]:
-        return camp_plain(images, captions, lengths, self._weights(), self.form)
+        return camp_plain(images, captions, lengths, self._weights(), self.options)
 
     def attend(self, image: Float[Tensor, "R D"], words: Float[Tensor, "L D"]) -> dict[str, Tensor]:
-        found = camp_attention(image[None], words[None], self._weights(), self.form)
+        found = camp_attention(image[None], words[None], self._weights(), self.options)
         return {name: value[0] for name, value in found.items()}
 
     def loss(self, scores: Float[Tensor, "B B"], same: Bool[Tensor, "B B"], *, hardest: bool) -> Float[Tensor, ""]:
-        kind, margin, logits = self.options.loss, self.settings.margin, self.form.score == "mlp"
+        kind, margin, logits = self.options.loss, self.settings.margin, self.options.score == "mlp"
         return matching_loss(scores, same, logits=logits, kind=kind, margin=margin, hardest=hardest)
 
     def _even(self, encoded: Float[Tensor, "N K D"]) -> Float[Tensor, "N K D"]:
@@ -148,18 +149,18 @@ class Camp(PairModel):
             "fuse_text": self.fuse_text.weight.T,
             "fuse_text_bias": self.fuse_text.bias,
         }
-        if self.form.attention:
+        if self.options.attention:
             weights |= {"key_image": self.key_image.weight.T, "key_text": self.key_text.weight.T}
-        if self.form.pooling == "attention":
+        if self.options.pooling == "attention":
             weights |= {"attend_image": self.attend_image.weight[0], "attend_text": self.attend_text.weight[0]}
-        if self.form.score == "mlp":
+        if self.options.score == "mlp":
             weights |= {
                 "hidden": self.hidden.weight.T,
                 "hidden_bias": self.hidden.bias,
                 "out": self.out.weight[0],
                 "out_bias": self.out.bias[0],
             }
-        if self.form.similarity != "none":
+        if self.options.similarity != "none":
             weights["similarity"] = self.similarity
         return weights
 
@@ -181,6 +182,12 @@ ABLATIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 """Of the paper's table 4 and ours: what the name says, a summary, and what differs from the whole model."""
 
 
+def _start(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the presets set of an ablation: a cosine has no logit that a similarity could be added to."""
+    element = {} if "gates" in changes else {"even_rms": ELEMENT_RMS}
+    return START | element | ({"similarity": "none"} if changes.get("score") == "cosine" else {})
+
+
 def _variant(ablations: Sequence[tuple[str, str, dict[str, Any]]]) -> Variant:
     names, summaries, changes = zip(*ablations, strict=True) if ablations else ((), (), ())
     merged = {key: value for change in changes for key, value in change.items()}
@@ -193,7 +200,7 @@ def _variant(ablations: Sequence[tuple[str, str, dict[str, Any]]]) -> Variant:
         source="CAMP, ICCV 2019, " + ("table 4" if ablations else "eq. 1-11"),
         summary=f"as camp; {'; '.join(summaries)}" if ablations else whole,
         named=NAMED,
-        preset_options=dict.fromkeys(("quick", "paper-f30k", "paper-coco"), START),
+        preset_options=dict.fromkeys(("quick", "paper-f30k", "paper-coco"), _start(merged)),
     )
 
 

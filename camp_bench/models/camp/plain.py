@@ -5,9 +5,9 @@ The fast form is held against it: it builds each message, keeps no table, and us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -17,8 +17,7 @@ from camp_bench.shapes import Float, Int
 __all__ = ["WHOLE", "CampForm", "camp_attention", "camp_plain"]
 
 
-@dataclass(frozen=True, slots=True)
-class CampForm:
+class CampForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the paper's ablations (table 4) change, each by itself; the defaults are the whole model.
 
     attention: a message is a mixture by attention, or else the plain mean of the other side. gates: how much of it is

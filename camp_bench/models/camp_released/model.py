@@ -29,7 +29,12 @@ from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
 from camp_bench.models.base import CORES, PairModel, Prepared, Shape, Variant
-from camp_bench.models.camp_released.plain import ReleasedForm, camp_released_attention, camp_released_plain
+from camp_bench.models.camp_released.plain import (
+    PADDED_WORDS,
+    ReleasedForm,
+    camp_released_attention,
+    camp_released_plain,
+)
 from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
 from camp_bench.models.encoders import SHARPNESS, SIMILARITY, WordEncoder, linear, region_encoder, start_similar
 from camp_bench.models.losses import CLAMP, matching_loss
@@ -78,6 +83,8 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class CampReleased(PairModel):
     """The released measures. The score of the gated ones is the logit of the match probability: same order, no ties."""
 
+    timed_items = (16, 80)
+    program_words = PADDED_WORDS
     options_type = CampReleasedOptions
     options: CampReleasedOptions
     freezable: ClassVar[Mapping[str, tuple[str, ...]]] = {**PairModel.freezable, "attention": ATTENTION}

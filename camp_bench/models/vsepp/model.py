@@ -42,6 +42,7 @@ class VseppOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class Vsepp(PairModel):
     """score = image . caption, or -|max(0, caption - image)| for order; captions are of unit length."""
 
+    timed_items = (1000, 5000)
     options_type = VseppOptions
     options: VseppOptions
 

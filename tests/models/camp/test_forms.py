@@ -58,7 +58,9 @@ def draw_inputs(form: CampForm) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     return draw(3, 4, DIM), captions, weights
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(str(getattr(form, name)) for name in form.__slots__))
+@pytest.mark.parametrize(
+    "form", FORMS, ids=lambda form: "-".join(str(getattr(form, name)) for name in form.__struct_fields__)
+)
 def test_fast_form_is_the_plain_one(form: CampForm) -> None:
     images, captions, weights = draw_inputs(form)
     leaves = [images, captions, *weights.values()]
