@@ -27,6 +27,7 @@ def write_run(
     config: dict[str, Any] | None = None,
     dataset: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
+    weights: str | None = None,
     **changes: Any,
 ) -> Path:
     """Write a run's folder and return it. level: log of a typical rank, lower is better; world: how hard images are."""
@@ -57,7 +58,7 @@ def write_run(
         dataset=msgspec.structs.replace(record.dataset, **(dataset or {})),
         training=msgspec.structs.replace(record.training, **(training or {})),
         files={file: write_arrays(folder / file, arrays)},
-        weights_sha256=f"{model}-{seed}",
+        weights_sha256=weights or f"{model}-{seed}",
     )
     write_record(folder, record)
     return folder

@@ -37,6 +37,12 @@ def compare(
     rope: Annotated[
         float | None, typer.Option(metavar="POINTS", help="Differences up to this many points count as equal.")
     ] = None,
+    adjust: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="p-values for their number: holm (no false find) or bh (share of false finds)."
+        ),
+    ] = "holm",
     sort: Annotated[
         str, typer.Option(metavar="METRIC", help="Best first by a metric; or 'model', or 'none'.")
     ] = "rsum",
@@ -63,7 +69,7 @@ def compare(
     """Compare finished runs: figures with intervals, differences with tests.
 
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
-    are corrected for their number (Holm). What differs beside the models is named below.
+    are corrected for their number (--adjust). What differs beside the models is named below.
     """
     from camp_bench.cli.output import names_of, say, show, whole_numbers, write_text
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
@@ -77,6 +83,7 @@ def compare(
         alpha=alpha,
         sort=sort,
         reference=reference,
+        adjust=adjust,
         rope=rope,
         models=names_of(models, "--models"),
         split=split,

@@ -18,9 +18,9 @@ from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.pairing import beaten_by, compare_pairs
 from camp_bench.comparison.published import published_for
-from camp_bench.comparison.remarks import FEW_SEEDS, remarks
+from camp_bench.comparison.remarks import FEW_SEEDS, remarks, repeated
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
-from camp_bench.comparison.sides import Side, estimates, sides_of
+from camp_bench.comparison.sides import Side, estimates, sides_of, sources_of
 from camp_bench.comparison.stats import bootstrap
 from camp_bench.errors import ConfigError, RecordError
 
@@ -88,6 +88,7 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         metrics=options.shown(),
         tested=options.tested(),
         alpha=options.alpha,
+        adjust=options.adjust,
         rope=options.rope,
         resamples=options.resamples,
         seed=options.seed,
@@ -110,7 +111,16 @@ def _scope(group: RowRuns[FinishedRun], wanted: str) -> Scope:
             f"--scope method: needs {FEW_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "
             f"seeds, leave it out with --models, or take --scope auto"
         )
-    return "checkpoints" if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS else "method"
+    if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS:
+        return "checkpoints"
+    if not repeated(group.runs):
+        return "method"
+    if wanted == "method":
+        raise ConfigError(
+            f"--scope method: some runs of {group.label} are the same weights or the same digits, which is one seed "
+            "counted twice; leave them out, or take --scope auto"
+        )
+    return "checkpoints"
 
 
 def _sorted(sides: list[Side], by: str) -> list[Side]:
@@ -139,6 +149,7 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
             scope=side.scope,
             estimates=estimates(side, alpha),
             beats=beaten_by(letter, pairs, alpha),
+            sources=sources_of(side),
         )
         for letter, side in sides.items()
     )

@@ -8,7 +8,7 @@ from camp_bench.comparison.differences import differences
 from camp_bench.comparison.loading import FinishedRun
 from camp_bench.comparison.rows import PairRow, ScoredRow
 
-__all__ = ["remarks"]
+__all__ = ["FEW_SEEDS", "remarks", "repeated"]
 
 FEW_IMAGES = 100
 """With fewer images than this, intervals by resampling are too narrow to be trusted."""
@@ -26,7 +26,7 @@ def remarks(
     """Return one sentence for each thing to know, the gravest first."""
     runs = [run for side in sides for run in side]
     images = runs[0].results.n_images
-    notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(runs)]
+    notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(sides, rows)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
     notes += _budgets(rows)
     for row, side in zip(rows, sides, strict=True):
@@ -84,15 +84,32 @@ def _too_little(
     return notes
 
 
-def _twins(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return the runs whose results are the same digit for digit although seed or model differ."""
+def repeated(runs: Sequence[FinishedRun]) -> bool:
+    """Return whether some runs of a row are the same scorer once more: the same weights, or the same digits.
+
+    They tell nothing of how far training it anew would move the figures.
+    """
+    weights = [run.record.weights_sha256 for run in runs if run.record.weights_sha256]
+    return len(set(map(_digits, runs))) < len(runs) or len(set(weights)) < len(weights)
+
+
+def _digits(run: FinishedRun) -> tuple[bytes, bytes]:
+    return run.results.i2t_ranks.tobytes(), run.results.t2i_ranks.tobytes()
+
+
+def _twins(sides: Sequence[Sequence[FinishedRun]], rows: Sequence[ScoredRow]) -> list[str]:
+    """Return the runs whose results are the same digit for digit although seed or model differ, and such rows."""
     by_digits: dict[tuple[bytes, bytes], list[str]] = {}
-    for run in runs:
-        digits = run.results.i2t_ranks.tobytes(), run.results.t2i_ranks.tobytes()
-        by_digits.setdefault(digits, []).append(run.record.run_id)
-    return [
-        f"{' and '.join(names)} are identical digit for digit: the same run twice, or a seed that changes nothing; "
-        f"a spread between seeds that counts both is too small"
+    for run in (run for side in sides for run in side):
+        by_digits.setdefault(_digits(run), []).append(run.record.run_id)
+    told = [
+        f"{' and '.join(names)} are identical digit for digit: the same run twice, or a seed that changes nothing"
         for names in by_digits.values()
         if len(names) > 1
+    ]
+    return told + [
+        f"{row.label}: some of its runs are the same weights or the same digits, so they say nothing of training it "
+        "anew; its scope is checkpoints, without a deviation between seeds"
+        for row, side in zip(rows, sides, strict=True)
+        if repeated(side)
     ]

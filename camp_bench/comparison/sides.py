@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 from camp_bench.comparison.grouping import RowRuns
 from camp_bench.comparison.loading import FinishedRun
+from camp_bench.comparison.remarks import repeated
 from camp_bench.comparison.rows import LARGEST, Estimate, Scope
 from camp_bench.comparison.stats import (
     PerImage,
+    Sources,
     clustered_error,
     combined_error,
+    error_sources,
     fold_mean,
     influences,
     metric_names,
@@ -25,7 +28,7 @@ from camp_bench.comparison.stats import (
 )
 from camp_bench.ranking.metrics import median_rank
 
-__all__ = ["Side", "estimates", "image_error", "sides_of"]
+__all__ = ["Side", "estimates", "image_error", "sides_of", "sources_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +39,7 @@ class Side:
 
     values: by metric, one a run. draws: by metric, (resamples,). shares, influences: (images, metrics), in the order of
     `metric_names`; recalls and rsum alone, since MedR is no mean. i2t_ranks: (images,); t2i_ranks: (captions,).
+    interaction: the variance that what single seeds make of single images adds to the mean rsum, 0 for one seed.
     """
 
     label: str
@@ -48,6 +52,7 @@ class Side:
     influences: Floats
     i2t_ranks: Floats
     t2i_ranks: Floats
+    interaction: float
 
     @property
     def fold_of(self) -> npt.NDArray[np.int64]:
@@ -70,6 +75,7 @@ def sides_of(
     for group, scope in zip(groups, scopes, strict=True):
         results = [run.results for run in group.runs]
         each = [_values(item) for item in results]
+        moved = [influences(item) for item in results]
         own = slice(start, start + len(results))
         start = own.stop
         sides.append(
@@ -81,7 +87,8 @@ def sides_of(
                 values={name: tuple(values[name] for values in each) for name in each[0]},
                 draws={name: values[own].mean(axis=0) for name, values in draws.items()},
                 shares=_mean([shares(item) for item in results]),
-                influences=_mean([influences(item) for item in results]),
+                influences=_mean(moved),
+                interaction=_interaction([item[:, -1:] for item in moved], results[0].fold_of),
                 i2t_ranks=_mean([item.i2t_ranks for item in results]),
                 t2i_ranks=_mean([item.t2i_ranks for item in results]),
             )
@@ -104,6 +111,24 @@ def image_error(side: Side, metric: str, other: Side | None = None) -> float:
     return float(clustered_error(values, side.fold_of)[0])
 
 
+def sources_of(side: Side, other: Side | None = None) -> Sources | None:
+    """Return where the error of rsum, or of its paired difference, comes from; None for too few images to tell."""
+    if side.images_df < 1:
+        return None
+    sides = [side] if other is None else [side, other]
+    values = [one.values["rsum"] for one in sides]
+    return error_sources(image_error(side, "rsum", other), [one.interaction for one in sides], *values)
+
+
+def _interaction(parts: Sequence[Floats], fold_of: npt.NDArray[np.int64]) -> float:
+    """Return the variance of a mean over runs from what is left of single results. parts: (images, 1) of each run."""
+    if len(parts) < 2:
+        return 0.0
+    mean = _mean(parts)
+    squares = sum(float(clustered_error(part - mean, fold_of)[0]) ** 2 for part in parts)
+    return squares / (len(parts) - 1) / len(parts)
+
+
 def _estimate(side: Side, metric: str, alpha: float) -> Estimate:
     value, by_seed = side.value(metric), side.values[metric]
     low, high = None, None
@@ -113,7 +138,7 @@ def _estimate(side: Side, metric: str, alpha: float) -> Estimate:
             low, high = _within(metric, t_interval(value, error, alpha))
         else:
             low, high = percentile_interval(side.draws[metric], alpha)
-    sd = statistics.stdev(by_seed) if len(by_seed) > 1 else None
+    sd = statistics.stdev(by_seed) if len(by_seed) > 1 and not repeated(side.runs) else None
     return Estimate(value=value, low=low, high=high, scope=side.scope, sd=sd, by_seed=by_seed)
 
 

@@ -179,8 +179,8 @@ def _if_doubled(noise: SeedNoise, trusting: Error, doubled: Error, tolerance: fl
 
     needed = max(tolerance, float(t.ppf(1 - alpha, trusting.df)) * trusting.se)
     return (
-        f"; were it {DOUBT:g} times the published, chance would pass for a sure drop in {norm.sf(needed / doubled.se):.0%} "
-        f"of checks, so a drop counts as sure only where it is sure then too"
+        f"; were it {DOUBT:g} times the published, chance would pass for a sure drop in "
+        f"{norm.sf(needed / doubled.se):.0%} of checks, so a drop counts as sure only where it is sure then too"
     )
 
 

@@ -23,9 +23,9 @@ Verdict: TypeAlias = Literal[
 ]
 """`below tolerance`: surely lower, by no more than is tolerated. `unproven drop`: lower by more than that, which may be
 chance. `changed`: a count that fell. These three are warnings, which `strict` turns into failures.
-`unstable`: samples that spread too far to tell. `spread unknown`: lower by more than is tolerated, surely if seeds spread
-as published, and not if they spread twice as far. `not proven`: the drop may be larger than is tolerated, where a pass
-has to be proven. `below floor` and `regressed` fail."""
+`unstable`: samples that spread too far to tell. `spread unknown`: lower by more than is tolerated, surely if seeds
+spread as published, and not if they spread twice as far. `not proven`: the drop may be larger than is tolerated, where
+a pass has to be proven. `below floor` and `regressed` fail."""
 Outcome: TypeAlias = Literal["pass", "unproven drop", "regression", "not proven", "can't judge"]
 
 WARNINGS: Final = frozenset({"below tolerance", "unproven drop", "changed"})

@@ -12,6 +12,8 @@ from camp_bench.report.document import number
 
 __all__ = ["explain"]
 
+METHODS = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method, which bounds the share of false finds,"}
+
 
 def explain(table: Comparison) -> str:
     """Return the paragraph, on one line."""
@@ -79,7 +81,7 @@ def _how(table: Comparison) -> Iterator[str]:
     if tests:
         pairs = len({(pair.first, pair.second) for pair, _ in tests})
         counted = f"{_count(len(tests), 'test')} ({_count(pairs, 'pair')}; {_listed(_metrics(tests))})"
-        yield f"p-values are two-sided and adjusted by Holm's method over {counted}."
+        yield f"p-values are two-sided and adjusted by {METHODS[table.adjust]} over {counted}."
 
 
 def _results(table: Comparison) -> Iterator[str]:
@@ -138,7 +140,7 @@ def _equivalence(table: Comparison, rope: float) -> str:
 
 
 def _tested(table: Comparison) -> list[tuple[PairRow, PairTest]]:
-    return [(pair, test) for pair in table.pairs for test in pair.tests if test.p_holm is not None]
+    return [(pair, test) for pair in table.pairs for test in pair.tests if test.p_adjusted is not None]
 
 
 def _metrics(tests: Sequence[tuple[PairRow, PairTest]]) -> list[str]:
@@ -146,7 +148,7 @@ def _metrics(tests: Sequence[tuple[PairRow, PairTest]]) -> list[str]:
 
 
 def _p(test: PairTest) -> float:
-    return 1.0 if test.p_holm is None else test.p_holm
+    return 1.0 if test.p_adjusted is None else test.p_adjusted
 
 
 def _p_text(p: float) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from camp_bench.comparison.stats import (
+    benjamini_hochberg,
     combined_error,
     holm,
     mcnemar_mid_p,
     percentile_interval,
     probability_of_improvement,
+    rank_biserial,
     rope_verdict,
     t_interval,
     t_p_value,
@@ -86,13 +90,43 @@ def test_mcnemar_lies_between_statsmodels_exact_and_half_of_its_tail() -> None:
     assert mcnemar_mid_p(a, b) == pytest.approx(exact - math.comb(both, fewer) / 2**both)
 
 
-def test_wilcoxon_is_scipys_and_takes_equal_ranks() -> None:
+def test_wilcoxon_counts_all_signs() -> None:
     from scipy.stats import wilcoxon
 
     rng = np.random.default_rng(2)
-    a, b = rng.integers(1, 30, size=80).astype(float), rng.integers(1, 40, size=80).astype(float)
-    assert wilcoxon_p(a, b) == pytest.approx(wilcoxon(a - b, zero_method="pratt", method="asymptotic").pvalue)
-    assert wilcoxon_p(a, a) == 1.0
+    for _ in range(20):
+        a, b = rng.integers(1, 6, size=9).astype(float), rng.integers(1, 7, size=9).astype(float)
+        ranks = stats.rankdata(np.abs(a - b)) * np.abs(np.sign(a - b))
+        sums = np.array([np.dot(signs, ranks) for signs in itertools.product((-1, 1), repeat=9)])
+        expected = np.mean(np.abs(sums) >= abs(np.dot(np.sign(a - b), ranks)) - 1e-9)
+        assert wilcoxon_p(a, b) == pytest.approx(expected)
+    a, b = rng.normal(size=40), rng.normal(size=40) + 0.3  # no ties: scipy's own exact test is right
+    assert wilcoxon_p(a, b) == pytest.approx(wilcoxon(a, b, method="exact").pvalue)
+
+
+def test_wilcoxon_is_right_where_few_queries_differ_and_silent_for_many() -> None:
+    a, b = np.ones(100), np.ones(100)
+    assert wilcoxon_p(a, b) == 1.0
+    b[:5] = (2, 3, 4, 5, 6)
+    assert wilcoxon_p(a, b) == pytest.approx(0.0625)
+    assert wilcoxon_p(np.ones(101), np.ones(101)) is None
+
+
+def test_rank_biserial_is_the_rank_sum_that_favours_less_the_other() -> None:
+    a, b = np.array([1.0, 5.0, 2.0, 9.0]), np.array([4.0, 4.0, 2.0, 2.0])
+    assert rank_biserial(a, b) == pytest.approx((3 - (2 + 4)) / 9)  # differences -3, 1, 0, 7: ranks 3, 2, 1, 4
+    assert rank_biserial(b, a) == pytest.approx(3 / 9)
+    assert (rank_biserial(a, a), rank_biserial(a, a + 1)) == (0.0, 1.0)
+
+
+def test_benjamini_hochberg_is_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(4)
+    for count in (1, 2, 7, 30):
+        p_values = (rng.random(count) ** 3).tolist()
+        assert benjamini_hochberg(p_values) == pytest.approx(list(multipletests(p_values, method="fdr_bh")[1]))
+    assert benjamini_hochberg([]) == []
 
 
 def test_counts_and_probabilities() -> None:
