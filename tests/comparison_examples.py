@@ -28,10 +28,15 @@ def write_run(
     dataset: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
     weights: str | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+    album: int = 1,
     **changes: Any,
 ) -> Path:
-    """Write a run's folder and return it. level: log of a typical rank, lower is better; world: how hard images are."""
-    hard = np.random.default_rng(world).normal(size=images)
+    """Write a run's folder and return it. level: log of a typical rank, lower is better; world: how hard images are.
+
+    arrays: kept with the per-query results. album: so many images in a row are as hard as each other.
+    """
+    hard = np.random.default_rng(world).normal(size=images)[np.arange(images) // album * album]
     rng = np.random.default_rng([world, seed, len(model), sum(map(ord, model))] if ranks_seed is None else ranks_seed)
     image_of = np.repeat(np.arange(images), captions)
 
@@ -40,7 +45,7 @@ def write_run(
         return b.astype(np.int32), np.zeros(len(b), np.int32), np.ones(len(b), np.int32)
 
     i2t, t2i = counts(hard), counts(hard[image_of])
-    arrays = {"image_of": image_of.astype(np.int32)}
+    arrays = {"image_of": image_of.astype(np.int32), **(arrays or {})}
     for way, (b, n, p), width in (("i2t", i2t, images * captions), ("t2i", t2i, images)):
         arrays |= {f"{way}_b": b, f"{way}_n": n, f"{way}_p": p}
         ids = ((rng.integers(0, width, size=(len(b), 1)) + np.arange(10)) % width).astype(np.int32)

@@ -2,7 +2,9 @@
 
 Scope `checkpoints`: these trained weights; images are random. Intervals by bootstrap over images, test by sign flips.
 Scope `method`: training seeds are random as well, which takes three seeds a side. Intervals and test by Student's t
-with SE^2 = image variance + s^2/S on each side.
+with SE^2 = image variance + s^2/S on each side, less what both of these hold of seed x image.
+
+Both take the gallery as fixed and the images as independent; nearly equal images are drawn as one.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from camp_bench.comparison.published import published_for
 from camp_bench.comparison.remarks import FEW_SEEDS, remarks, repeated
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of, sources_of
-from camp_bench.comparison.stats import bootstrap
+from camp_bench.comparison.stats import bootstrap, with_shared_groups
 from camp_bench.errors import ConfigError, RecordError
 
 __all__ = ["compare", "compare_groups"]
@@ -52,7 +54,7 @@ def compare_groups(
     runs, bad = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     if not runs:
         raise RecordError(f"{', '.join(map(str, paths))}: no record that can be used")
-    groups = [rows_of(group) for group in group_runs(runs)]
+    groups = [rows_of(_with_shared_groups(group)) for group in group_runs(runs)]
     picked = choose_rows([row for rows, _ in groups for row in rows], chosen.models)
     if chosen.reference is not None:
         choose_rows(picked, (chosen.reference,), "--reference")
@@ -103,6 +105,11 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         return table
     beside = published_for(table.dataset, table.protocol, table.images, table.captions)
     return dataclasses.replace(table, published=beside)
+
+
+def _with_shared_groups(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    found = with_shared_groups([run.results for run in runs])
+    return [dataclasses.replace(run, results=results) for run, results in zip(runs, found, strict=True)]
 
 
 def _scope(group: RowRuns[FinishedRun], wanted: str) -> Scope:

@@ -17,6 +17,8 @@ from camp_bench.records import EvaluationRecord, RunRecord, find_records, read_a
 __all__ = ["BadRecord", "FinishedRun", "load_runs"]
 
 ARRAYS = ("i2t_b", "i2t_n", "i2t_p", "t2i_b", "t2i_n", "t2i_p", "image_of")
+GROUPS = "similar_images"
+"""The array with the group of each image, which records of earlier versions don't have: then each counts by itself."""
 AGREES = 1e-6
 """Percentage points by which metrics may differ from those recorded: sums in another order."""
 
@@ -84,8 +86,11 @@ def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Se
         raise RecordError(f"{path}: expected flat arrays of whole numbers {', '.join(ARRAYS)}")
     i2t, t2i = ((arrays[f"{way}_b"], arrays[f"{way}_n"], arrays[f"{way}_p"]) for way in ("i2t", "t2i"))
     try:
+        groups = arrays.get(GROUPS)
+        if groups is not None and (groups.ndim != 1 or not np.issubdtype(groups.dtype, np.integer)):
+            raise RecordError(f"{path}: expected {GROUPS} to be flat, of whole numbers")
         folds = fold_images(find_protocol(evaluation.protocol), len(i2t[0]), len(t2i[0]), evaluation.split)
-        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds)
+        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds, groups=groups)
     except (DataError, ValueError) as error:
         raise RecordError(f"{path}: {error}") from None
     found = dict(zip(metric_names(results.ks), fold_mean(shares(results), results.fold_of), strict=True))

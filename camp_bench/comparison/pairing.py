@@ -91,7 +91,12 @@ def _test(
     p, df, verdict = None, None, None
     if first.images_df > 0:
         if scope == "method":
-            error = combined_error(image_error(first, metric, second), first.images_df, *values)
+            error = combined_error(
+                image_error(first, metric, second),
+                first.images_df,
+                [side.interaction(metric) for side in (first, second)],
+                *values,
+            )
             narrow, both = (t_interval(difference, error, level) for level in (2 * options.alpha, options.alpha))
             p, df = t_p_value(difference, error), error.df
         else:
@@ -126,7 +131,7 @@ def _sign_flips(pairs: Sequence[tuple[Side, Side]], options: CompareOptions) -> 
     first = pairs[0][0]
     columns = np.concatenate([a.shares - b.shares for a, b in pairs], axis=1)
     rng = np.random.default_rng([options.seed, 1])
-    found = sign_flip_p(columns, first.fold_of, rng=rng, permutations=options.resamples).tolist()
+    found = sign_flip_p(columns, first.fold_of, first.group_of, rng=rng, permutations=options.resamples).tolist()
     width = len(first.names)
     return [dict(zip(first.names, found[start : start + width], strict=True)) for start in range(0, len(found), width)]
 

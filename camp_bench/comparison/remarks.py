@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from camp_bench.comparison.differences import differences
 from camp_bench.comparison.loading import FinishedRun
 from camp_bench.comparison.rows import PairRow, ScoredRow
@@ -13,6 +15,8 @@ __all__ = ["FEW_SEEDS", "remarks", "repeated"]
 FEW_IMAGES = 100
 """With fewer images than this, intervals by resampling are too narrow to be trusted."""
 FEW_SEEDS = 3
+MOST_HUBS = 5.0
+"""Skewness of N_10 above which intervals may not cover what fresh test sets give: simulated in `test_fresh_sets`."""
 
 
 def remarks(
@@ -28,6 +32,8 @@ def remarks(
     images = runs[0].results.n_images
     notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(sides, rows)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
+    notes += _alike(runs[0])
+    notes += _hubs(rows, sides)
     notes += _budgets(rows)
     for row, side in zip(rows, sides, strict=True):
         if len({run.record.training.pairs_seen for run in side}) > 1:
@@ -48,6 +54,31 @@ def remarks(
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")
     return notes
+
+
+def _alike(run: FinishedRun) -> list[str]:
+    """Return how many images are nearly the same as others."""
+    if run.results.group_of is None:
+        return []
+    sizes = np.bincount(run.results.group_of)
+    more = sizes[sizes > 1]
+    told = (
+        f"{more.sum():,} of the {run.results.n_images:,} images are nearly the same as others, by features or captions"
+    )
+    return [f"{told}; the {len(more):,} groups of these count as one draw each"]
+
+
+def _hubs(rows: Sequence[ScoredRow], sides: Sequence[Sequence[FinishedRun]]) -> list[str]:
+    """Return the rows whose candidates are so unequally found that a gallery of other images might move them far."""
+    told = []
+    for row, side in zip(rows, sides, strict=True):
+        most = max((max(run.evaluation.hubness.values(), default=0.0) for run in side), default=0.0)
+        if most > MOST_HUBS:
+            told.append(f"{row.label} ({most:.1f})")
+    if not told:
+        return []
+    what = f"the skewness of N_10, how often a candidate is in a top 10, is above {MOST_HUBS:g} for {', '.join(told)}"
+    return [f"hubs: {what}; with other images in the gallery, figures would move further than the intervals say"]
 
 
 def _budgets(rows: Sequence[ScoredRow]) -> list[str]:

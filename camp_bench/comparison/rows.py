@@ -16,8 +16,8 @@ __all__ = ["LARGEST", "SCOPES", "Comparison", "Estimate", "PairRow", "PairTest",
 
 Scope = Literal["checkpoints", "method"]
 SCOPES = {
-    "checkpoints": "these trained weights; the test images are random",
-    "method": "training it anew; test images and training seeds are random",
+    "checkpoints": "these trained weights; test images random and independent, the gallery fixed",
+    "method": "training it anew; seeds and test images random, images independent, the gallery fixed",
 }
 LARGEST = 100.0 * 2 * len(RECALL_AT)
 """The largest rsum."""

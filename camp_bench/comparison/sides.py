@@ -39,7 +39,8 @@ class Side:
 
     values: by metric, one a run. draws: by metric, (resamples,). shares, influences: (images, metrics), in the order of
     `metric_names`; recalls and rsum alone, since MedR is no mean. i2t_ranks: (images,); t2i_ranks: (captions,).
-    interaction: the variance that what single seeds make of single images adds to the mean rsum, 0 for one seed.
+    interactions: the variance that what single seeds make of single images adds to each mean, in the order of
+    `metric_names`; 0 for one seed.
     """
 
     label: str
@@ -52,18 +53,30 @@ class Side:
     influences: Floats
     i2t_ranks: Floats
     t2i_ranks: Floats
-    interaction: float
+    interactions: Floats
 
     @property
     def fold_of(self) -> npt.NDArray[np.int64]:
         return self.runs[0].results.fold_of
 
     @property
+    def group_of(self) -> npt.NDArray[np.int64] | None:
+        return self.runs[0].results.group_of
+
+    @property
     def images_df(self) -> int:
-        return len(self.fold_of) - int(self.fold_of.max()) - 1
+        """How many images, or groups of nearly the same ones, less one a fold."""
+        drawn = len(self.fold_of)
+        if self.group_of is not None:
+            drawn = len(np.unique(np.stack([self.fold_of, self.group_of]), axis=1).T)
+        return drawn - int(self.fold_of.max()) - 1
 
     def value(self, metric: str) -> float:
         return statistics.fmean(self.values[metric])
+
+    def interaction(self, metric: str) -> float:
+        """Return what of the variance over images and that between seeds is the same; of MedR nothing is known."""
+        return float(self.interactions[self.names.index(metric)]) if metric in self.names else 0.0
 
 
 def sides_of(
@@ -88,7 +101,7 @@ def sides_of(
                 draws={name: values[own].mean(axis=0) for name, values in draws.items()},
                 shares=_mean([shares(item) for item in results]),
                 influences=_mean(moved),
-                interaction=_interaction([item[:, -1:] for item in moved], results[0].fold_of),
+                interactions=_interactions(moved, results[0]),
                 i2t_ranks=_mean([item.i2t_ranks for item in results]),
                 t2i_ranks=_mean([item.t2i_ranks for item in results]),
             )
@@ -108,7 +121,7 @@ def image_error(side: Side, metric: str, other: Side | None = None) -> float:
         return float(draws.std(ddof=1))
     column = side.names.index(metric)
     values = side.influences[:, [column]] - (0.0 if other is None else other.influences[:, [column]])
-    return float(clustered_error(values, side.fold_of)[0])
+    return float(clustered_error(values, side.fold_of, side.group_of)[0])
 
 
 def sources_of(side: Side, other: Side | None = None) -> Sources | None:
@@ -117,16 +130,16 @@ def sources_of(side: Side, other: Side | None = None) -> Sources | None:
         return None
     sides = [side] if other is None else [side, other]
     values = [one.values["rsum"] for one in sides]
-    return error_sources(image_error(side, "rsum", other), [one.interaction for one in sides], *values)
+    return error_sources(image_error(side, "rsum", other), [one.interaction("rsum") for one in sides], *values)
 
 
-def _interaction(parts: Sequence[Floats], fold_of: npt.NDArray[np.int64]) -> float:
-    """Return the variance of a mean over runs from what is left of single results. parts: (images, 1) of each run."""
+def _interactions(parts: Sequence[Floats], results: PerImage) -> Floats:
+    """Return the variance of means over runs from what is left of single results. parts: (images, metrics) each."""
     if len(parts) < 2:
-        return 0.0
+        return np.zeros(parts[0].shape[1])
     mean = _mean(parts)
-    squares = sum(float(clustered_error(part - mean, fold_of)[0]) ** 2 for part in parts)
-    return squares / (len(parts) - 1) / len(parts)
+    squares = sum(clustered_error(part - mean, results.fold_of, results.group_of) ** 2 for part in parts)
+    return np.asarray(squares / (len(parts) - 1) / len(parts), dtype=np.float64)
 
 
 def _estimate(side: Side, metric: str, alpha: float) -> Estimate:
@@ -134,7 +147,7 @@ def _estimate(side: Side, metric: str, alpha: float) -> Estimate:
     low, high = None, None
     if side.images_df > 0:
         if side.scope == "method":
-            error = combined_error(image_error(side, metric), side.images_df, by_seed)
+            error = combined_error(image_error(side, metric), side.images_df, [side.interaction(metric)], by_seed)
             low, high = _within(metric, t_interval(value, error, alpha))
         else:
             low, high = percentile_interval(side.draws[metric], alpha)

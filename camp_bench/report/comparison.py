@@ -146,7 +146,7 @@ def _differences_legend(table: Comparison) -> list[str]:
     if "method" in scopes:
         legend.append(
             f"scope method ({SCOPES['method']}): {level} interval and p by Student's t, variance of "
-            f"images plus s²/S a side"
+            f"images plus s²/S a side, less what both hold"
         )
     legend.append(f"bold: {ADJUSTED[table.adjust]} p < {table.alpha:g}")
     if any(test.metric.endswith("MedR") for pair in table.pairs for test in pair.tests):

@@ -71,13 +71,18 @@ def _how(table: Comparison) -> Iterator[str]:
             "images (clustered by image"
             + (", paired" if "method" in tested else "")
             + ") plus s²/S for the S seeds of each "
-            "side, degrees of freedom after Satterthwaite."
+            "side, less the variance of seed x image that both hold, degrees of freedom after Satterthwaite."
         )
     if "checkpoints" in intervals | tested:
         how = f"intervals are percentiles of {table.resamples:,} bootstrap resamples of images with all their captions"
         if "checkpoints" in tested:
             how += f", and p-values come from {table.resamples:,} random sign flips of whole images"
         yield f"At scope checkpoints the figures are about these trained weights, only test images being random: {how}."
+    if intervals | tested:
+        yield (
+            "All of this takes the test images as independent of each other and the gallery that they are ranked in as "
+            "fixed; it does not speak of galleries of other images."
+        )
     if tests:
         pairs = len({(pair.first, pair.second) for pair, _ in tests})
         counted = f"{_count(len(tests), 'test')} ({_count(pairs, 'pair')}; {_listed(_metrics(tests))})"

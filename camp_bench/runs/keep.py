@@ -11,6 +11,7 @@ import torch
 
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
+from camp_bench.data.duplicates import similar_images
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.judgements import Judgements
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
@@ -79,12 +80,15 @@ def environment_of(device: torch.device) -> Environment:
 
 
 def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[np.generic]]:
-    """Return the per-query results of both directions by name, and `image_of`, the image of each caption.
+    """Return the per-query results of both directions by name; the image of each caption, and groups of like images.
 
     `i2t_b`, `i2t_n`, `i2t_p`: (images,) int32; `i2t_top_ids`, `i2t_top_scores`: (images, 100 or fewer), best first;
     `t2i_...` the same for (captions,).
     """
-    arrays: dict[str, npt.NDArray[np.generic]] = {"image_of": split.image_of.astype(np.int32)}
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "image_of": split.image_of.astype(np.int32),
+        "similar_images": similar_images(split),
+    }
     for direction, ranks in (("i2t", evaluation.ranks.i2t), ("t2i", evaluation.ranks.t2i)):
         arrays |= {
             f"{direction}_b": ranks.b.astype(np.int32),

@@ -406,3 +406,28 @@ def test_a_row_in_half_precision_says_so(tmp_path: Path) -> None:
     table = compare(tmp_path, QUICK)
     assert [row.label for row in table.rows] == ["vsepp (scored=all in fp32)", "vsepp (scored=bf16)"]
     assert any("vsepp (scored=bf16) is scored in bf16" in note for note in table.notes)
+
+
+def test_nearly_equal_images_are_drawn_as_one(tmp_path: Path) -> None:
+    groups = np.arange(120).astype(np.int32)
+    groups[:60] = groups[:60] // 4 * 4  # 15 groups of four, alike in how hard they are
+    for name, arrays in (("alone", None), ("grouped", {"similar_images": groups})):
+        for model in ("camp", "vsepp"):
+            write_run(tmp_path / name, model=model, level=1.2 + 0.2 * (model == "camp"), album=4, arrays=arrays)
+    alone, grouped = (compare(tmp_path / name, QUICK) for name in ("alone", "grouped"))
+    for one, other in zip(alone.rows, grouped.rows, strict=True):
+        a, b = one.estimates["rsum"], other.estimates["rsum"]
+        assert a.value == b.value
+        assert (b.high or 0) - (b.low or 0) > 1.2 * ((a.high or 0) - (a.low or 0))
+    assert "60 of the 120 images are nearly the same as others" in " ".join(grouped.notes)
+    assert "nearly the same" not in " ".join(alone.notes)
+    old = write_run(tmp_path / "grouped", model="scan", album=4)  # a record that doesn't say takes the others' groups
+    assert read_back(old).run_id in [run for row in compare(tmp_path / "grouped", QUICK).rows for run in row.run_ids]
+
+
+def test_hubs_are_warned_of(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", evaluation={"hubness": {"i2t": 1.0, "t2i": 9.5}})
+    write_run(tmp_path, model="vsepp", evaluation={"hubness": {"i2t": 1.0, "t2i": 1.5}})
+    (note,) = [note for note in compare(tmp_path, QUICK).notes if note.startswith("hubs")]
+    assert "camp (9.5)" in note
+    assert "vsepp" not in note

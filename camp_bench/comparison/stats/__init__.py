@@ -32,6 +32,7 @@ from camp_bench.comparison.stats.per_image import (
     metric_names,
     per_image,
     shares,
+    with_shared_groups,
 )
 from camp_bench.comparison.stats.resampling import RESAMPLES, bootstrap, sign_flip_p
 
@@ -62,4 +63,5 @@ __all__ = [
     "t_p_value",
     "wilcoxon_p",
     "wins_ties_losses",
+    "with_shared_groups",
 ]

@@ -40,22 +40,24 @@ class Error(NamedTuple):
     df: float
 
 
-def combined_error(image_se: float, images_df: int, *sides: Sequence[float]) -> Error:
+def combined_error(image_se: float, images_df: int, interactions: Sequence[float], *sides: Sequence[float]) -> Error:
     """Return the error of a mean over seeds, or of the difference of two, with images and seeds random.
 
-    SE^2 = image_se^2 + sum over sides of s^2 / S, where a side is the metric of each of its S seeds and s their sample
-    deviation; degrees of freedom after Satterthwaite (1946). image_se: of the mean over seeds (paired where it is a
-    difference), with `images_df` degrees of freedom. Seeds that move single images count in both terms, so the error
-    is rather too large than too small. Raises ValueError for a side of one seed: nothing tells its spread.
+    SE^2 = image_se^2 + sum over sides of s^2 / S less what both hold, and no less than image_se^2; a side is the metric
+    of each of its S seeds and s their sample deviation. image_se: of the mean over seeds (paired where it is a
+    difference), with `images_df` degrees of freedom. interactions: as in `error_sources`; seeds that move single images
+    show in both terms. Degrees of freedom after Satterthwaite (1946), of the terms before subtraction and no fewer than
+    the smaller side has. Raises ValueError for a side of one seed: nothing tells its spread.
     """
     if any(len(side) < 2 for side in sides):
         raise ValueError("a spread between seeds needs two seeds or more on each side")
     terms = [(image_se**2, float(images_df))]
     terms += [(float(np.var(side, ddof=1)) / len(side), len(side) - 1.0) for side in sides]
-    variance = sum(term for term, _ in terms)
-    if variance == 0.0:
-        return Error(0.0, float(images_df))
-    return Error(math.sqrt(variance), variance**2 / sum(term**2 / df for term, df in terms))
+    variance = max(sum(term for term, _ in terms) - sum(interactions), image_se**2)
+    doubt = sum(term**2 / df for term, df in terms)
+    if variance == 0.0 or doubt == 0.0:
+        return Error(math.sqrt(variance), float(images_df))
+    return Error(math.sqrt(variance), max(variance**2 / doubt, min(df for _, df in terms)))
 
 
 class Sources(NamedTuple):

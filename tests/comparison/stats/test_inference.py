@@ -29,31 +29,39 @@ def test_without_image_variance_it_is_welchs_test() -> None:
     from scipy.stats import ttest_ind
 
     a, b = [60.0, 63.0, 61.0, 66.0], [58.0, 59.5, 55.0]
-    error = combined_error(0.0, 999, a, b)
+    error = combined_error(0.0, 999, [0.0, 0.0], a, b)
     theirs = ttest_ind(a, b, equal_var=False)
     assert t_p_value(np.mean(a) - np.mean(b), error) == pytest.approx(theirs.pvalue)
     assert t_interval(np.mean(a) - np.mean(b), error) == pytest.approx(tuple(theirs.confidence_interval()))
 
 
 def test_without_seed_variance_images_alone_decide() -> None:
-    error = combined_error(2.0, 999, [50.0, 50.0, 50.0], [40.0, 40.0, 40.0])
+    error = combined_error(2.0, 999, [0.0, 0.0], [50.0, 50.0, 50.0], [40.0, 40.0, 40.0])
     assert error.se == pytest.approx(2.0)
     assert error.df == pytest.approx(999)
 
 
 def test_variances_add_by_hand() -> None:
-    error = combined_error(3.0, 100, [10.0, 14.0], [20.0, 20.0])  # s^2 = 8, over two seeds 4
+    error = combined_error(3.0, 100, [0.0, 0.0], [10.0, 14.0], [20.0, 20.0])  # s^2 = 8, over two seeds 4
     assert error.se == pytest.approx(math.sqrt(9 + 4))
     assert error.df == pytest.approx(13**2 / (81 / 100 + 16 / 1))
 
 
+def test_what_images_and_seeds_both_hold_counts_once_and_images_at_least_stay() -> None:
+    error = combined_error(3.0, 100, [1.5, 0.5], [10.0, 14.0], [20.0, 22.0])  # s^2/S: 4 and 1
+    assert error.se == pytest.approx(math.sqrt(9 + 4 + 1 - 2))
+    assert error.df == pytest.approx(12**2 / (81 / 100 + 16 / 1 + 1 / 1))
+    error = combined_error(3.0, 100, [6.0, 3.0], [10.0, 14.0], [20.0, 22.0])
+    assert error.se == pytest.approx(3.0)
+
+
 def test_one_seed_has_no_spread() -> None:
     with pytest.raises(ValueError, match="two seeds"):
-        combined_error(1.0, 10, [1.0], [1.0, 2.0])
+        combined_error(1.0, 10, [0.0, 0.0], [1.0], [1.0, 2.0])
 
 
 def test_no_error_at_all() -> None:
-    error = combined_error(0.0, 10, [5.0, 5.0], [5.0, 5.0])
+    error = combined_error(0.0, 10, [0.0, 0.0], [5.0, 5.0], [5.0, 5.0])
     assert t_p_value(0.0, error) == 1.0
     assert t_p_value(1.0, error) == 0.0
     assert t_interval(1.0, error) == (1.0, 1.0)
