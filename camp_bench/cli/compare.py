@@ -49,6 +49,9 @@ def compare(
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Only evaluations of this split.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Add the papers' figures, where they fit.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Write the paragraph that a paper needs.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="On the terminal: all tables, not the short one. Files hold all of them.")
+    ] = False,
     queries: Annotated[
         int | None,
         typer.Option(metavar="N", help="List the N queries on which two rows differ most, in place of tables."),
@@ -66,7 +69,7 @@ def compare(
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap and of the sign flips.")] = 10_000,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the resampling: same seed, same digits.")] = 0,
 ) -> None:
-    """Compare finished runs: figures with intervals, differences with tests.
+    """Compare finished runs: the verdict, figures with intervals, differences with tests.
 
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (--adjust). What differs beside the models is named below.
@@ -104,6 +107,6 @@ def compare(
     for item in bad:
         say(f"skipped: {' '.join(item.reason.split())}", err=True)
     if chosen == "table":
-        show(lambda console: draw_comparisons(console, tables, explained=explain), output)
+        show(lambda console: draw_comparisons(console, tables, explained=explain, full=full), output)
     else:
         write_text(render(tables, chosen, explained=explain), output)

@@ -23,6 +23,7 @@ from camp_bench.comparison.published import published_for
 from camp_bench.comparison.remarks import FEW_SEEDS, remarks, repeated
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of, sources_of
+from camp_bench.comparison.standing import standing_of
 from camp_bench.comparison.stats import bootstrap, with_shared_groups
 from camp_bench.errors import ConfigError, RecordError
 
@@ -99,6 +100,7 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         pairs=pairs,
         published=(),
         best={metric: _best(rows, metric) for metric in options.shown()},
+        standing=standing_of(rows, pairs, options.tested(), options.alpha, reference),
         notes=(*notes, *more),
     )
     if not options.published:

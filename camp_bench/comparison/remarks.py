@@ -50,6 +50,13 @@ def remarks(
             )
         if (precision := side[0].evaluation.precision) != "fp32":
             notes.append(f"{row.label} is scored in {precision}")
+    for run in runs:
+        check = run.evaluation.score_check
+        if check is not None and check.differing:
+            notes.append(
+                f"{run.record.run_id}: {check.differing} of {check.pairs} scores that it was ranked by are others when "
+                "their pair is scored alone, so they depend on more than the pair"
+            )
     if any(row.transductive for row in rows):
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")

@@ -12,7 +12,18 @@ from camp_bench.ranking.metrics import RECALL_AT
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LARGEST", "SCOPES", "Comparison", "Estimate", "PairRow", "PairTest", "Scope", "ScoredRow", "all_metrics"]
+__all__ = [
+    "LARGEST",
+    "SCOPES",
+    "Comparison",
+    "Estimate",
+    "PairRow",
+    "PairTest",
+    "Scope",
+    "ScoredRow",
+    "Standing",
+    "all_metrics",
+]
 
 Scope = Literal["checkpoints", "method"]
 SCOPES = {
@@ -115,6 +126,24 @@ class PairRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How rows stand to one of them on one metric, by letter.
+
+    against: the best row, or the reference. ahead, behind: significantly better and worse. equal: the interval lies
+    inside the margin, which may be so of what is significant too. open: not told apart, which is not equal. apart: not
+    compared.
+    """
+
+    metric: str
+    against: str
+    ahead: tuple[str, ...]
+    behind: tuple[str, ...]
+    equal: tuple[str, ...]
+    open: tuple[str, ...]
+    apart: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All rows of one task under one protocol, all pairs of them, and what a reader has to know beside the figures.
 
@@ -142,6 +171,7 @@ class Comparison:
     pairs: tuple[PairRow, ...]
     published: tuple[PublishedRow, ...]
     best: dict[str, tuple[str, ...]]
+    standing: Standing
     notes: tuple[str, ...]
 
     def row(self, letter: str) -> ScoredRow:

@@ -7,7 +7,7 @@ from camp_bench.comparison.rows import SCOPES
 from camp_bench.report.document import Cell, Column, Sheet, interval_text, number, p_text, section_of
 from camp_bench.report.listings import published_sheet
 
-__all__ = ["ADJUSTED", "comparison_sheets", "title_of"]
+__all__ = ["ADJUSTED", "comparison_sheets", "summary_sheet", "title_of"]
 
 ADJUSTED = {"holm": "Holm", "bh": "BH"}
 """What adjusted p-values are called."""
@@ -32,6 +32,29 @@ def comparison_sheets(table: Comparison) -> list[Sheet]:
     if any(row.sources is not None for row in table.rows):
         sheets.append(_sources(table))
     return sheets
+
+
+def summary_sheet(table: Comparison) -> Sheet:
+    """Return one line a row: the metric that decides with its interval, R@1 both ways, and how it stands."""
+    stand = table.standing
+    words = {"ahead": "better", "behind": "behind", "equal": "equal", "open": "not told apart", "apart": "not compared"}
+    said = {letter: word for name, word in words.items() for letter in getattr(stand, name)}
+    shown = [stand.metric, *(name for name in ("i2t.R@1", "t2i.R@1") if name in table.metrics and name != stand.metric)]
+    columns = [Column("model", right=False), Column("seeds"), *map(Column, shown), Column("standing", right=False)]
+    first = "reference" if table.reference is not None else "highest"
+    lines = []
+    for row in table.rows:
+        cells = [Cell(_label(row)), Cell(str(len(row.seeds)))]
+        for metric in shown:
+            item = row.estimates[metric]
+            ends = metric == stand.metric and item.low is not None and item.high is not None
+            interval = interval_text(item.low or 0.0, item.high or 0.0, metric) if ends else ""
+            cells.append(Cell(number(item.value, metric), interval))
+        lines.append((*cells, Cell(said.get(row.letter, first))))
+    scopes = sorted({row.scope for row in table.rows})
+    level = f"{100 * (1 - table.alpha):g} %"
+    legend = [f"[ ]: {level} interval, scope {scope}: {SCOPES[scope]}" for scope in scopes]
+    return Sheet("summary", "In short", tuple(columns), tuple(lines), tuple(legend))
 
 
 def _sources(table: Comparison) -> Sheet:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
 from camp_bench.report.document import number
 
-__all__ = ["explain"]
+__all__ = ["explain", "verdict"]
 
 METHODS = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method, which bounds the share of false finds,"}
 
@@ -21,6 +21,37 @@ def explain(table: Comparison) -> str:
     if table.notes:
         parts.append("Besides: " + "; ".join(table.notes) + ".")
     return " ".join(parts)
+
+
+def verdict(table: Comparison) -> str:
+    """Return what the table says in one sentence: only what was tested is claimed, and at which scope."""
+    stand = table.standing
+    row = table.row(stand.against)
+    value = f"{stand.metric} {number(row.estimates[stand.metric].value, stand.metric)}"
+    parts = [
+        f"{_listed([table.row(letter).label for letter in letters])} {'is' if len(letters) == 1 else 'are'} {said}"
+        for letters, said in (
+            (stand.ahead, "better"),
+            (stand.equal, f"equal to it within ±{table.rope or 0:g} points"),
+            (stand.open, "not told apart from it, which is not to be equal"),
+            (stand.behind, "behind"),
+            (stand.apart, "not compared with it"),
+        )
+        if letters
+    ]
+    if not parts:
+        return f"{row.label} stands alone, with {value}."
+    if table.reference is not None:
+        opening = f"Against {row.label} ({value})"
+    elif stand.behind and not (stand.open or stand.equal or stand.apart):
+        opening = f"{row.label} leads ({value})"
+    else:
+        opening = (
+            f"{row.label} has the highest {value}" if stand.metric == "rsum" else f"{row.label} is first ({value})"
+        )
+    scopes = {pair.scope for pair in table.pairs if stand.against in (pair.first, pair.second)}
+    scope = f"; scope {_listed(sorted(scopes))}" if scopes else ""
+    return f"{opening}: {'; '.join(parts)} ({table.alpha:g} level{scope})."
 
 
 def _what(table: Comparison) -> str:

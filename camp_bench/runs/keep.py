@@ -31,6 +31,7 @@ from camp_bench.records import (
     Measurement,
     RelevanceFacts,
     RunRecord,
+    ScoreCheck,
     StartedFrom,
     TrainingRecord,
     VocabularyFacts,
@@ -132,6 +133,7 @@ def evaluation_record(
     relevance: RelevanceFacts | None = None,
     precision: str = "fp32",
     fp32_metrics: dict[str, float] | None = None,
+    score_check: ScoreCheck | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -155,12 +157,13 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
-        transductive=transductive,
+        transductive=transductive or (score_check is not None and score_check.differing > 0),
         scores=scores,
         cascade=cascade,
         relevance=relevance,
         precision=precision,
         fp32_metrics=fp32_metrics,
+        score_check=score_check,
     )
 
 

@@ -35,7 +35,8 @@ class Drawn(NamedTuple):
 def draw(rng: np.random.Generator, likings: str, size: float, album: int) -> Drawn:
     meaning = rng.standard_normal((IMAGES, DIM))[np.arange(IMAGES) // album * album]
     noise = rng.standard_normal((IMAGES, DIM))
-    if album > 1:
+    if album > 1:  # some albums are hard, others easy
+        meaning *= np.exp(0.8 * rng.standard_normal(IMAGES))[np.arange(IMAGES) // album * album, None]
         noise = noise[np.arange(IMAGES) // album * album] + 0.1 * rng.standard_normal((IMAGES, DIM))
     images = meaning + 0.55 * noise
     texts = meaning[IMAGE_OF] + 0.8 * rng.standard_normal((len(IMAGE_OF), DIM))
