@@ -107,6 +107,9 @@ def compare(
     for item in bad:
         say(f"skipped: {' '.join(item.reason.split())}", err=True)
     if chosen == "table":
-        show(lambda console: draw_comparisons(console, tables, explained=explain, full=full), output)
+        show(
+            lambda console: draw_comparisons(console, tables, explained=explain, full=full or output is not None),
+            output,
+        )
     else:
         write_text(render(tables, chosen, explained=explain), output)

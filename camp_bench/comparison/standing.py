@@ -1,4 +1,4 @@
-"""What a table says in one breath: who leads, who isn't told apart from it, who is equal within the margin, who behind."""
+"""What a table says in one breath: who leads, who isn't told apart from it, who equals it within the margin."""
 
 from __future__ import annotations
 

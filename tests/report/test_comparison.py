@@ -47,7 +47,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 def printed(table: Comparison, width: int) -> str:
     buffer = io.StringIO()
-    draw_comparisons(Console(file=buffer, width=width, highlight=False), [table], explained=True)
+    draw_comparisons(Console(file=buffer, width=width, highlight=False), [table], explained=True, full=True)
     return buffer.getvalue()
 
 
