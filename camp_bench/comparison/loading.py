@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from camp_bench.comparison.stats import PerImage, fold_mean, metric_names, per_image, shares
 from camp_bench.config.protocols import find_protocol, fold_images
@@ -23,14 +25,21 @@ AGREES = 1e-6
 """Percentage points by which metrics may differ from those recorded: sums in another order."""
 
 
+_Counts = tuple[npt.NDArray[np.integer[Any]], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedRun:
-    """One evaluation of one run, with its results by image."""
+    """One evaluation of one run, with its results by image.
+
+    tied: by metric that ties leave open, the least and the most that it can be, in percent.
+    """
 
     folder: Path
     record: RunRecord
     evaluation: EvaluationRecord
     results: PerImage
+    tied: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +82,12 @@ def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]
             f"{file}: keeps no per-query results {what}, without which nothing can be tested; it has them of "
             f"{', '.join(dict.fromkeys(kept)) or 'none'}"
         )
-    return [FinishedRun(file.parent, record, item, _results(file, record, item, ks)) for item in wanted]
+    return [FinishedRun(file.parent, record, item, *_results(file, record, item, ks)) for item in wanted]
 
 
-def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]) -> PerImage:
+def _results(
+    file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]
+) -> tuple[PerImage, dict[str, tuple[float, float]]]:
     path = file.parent / str(evaluation.queries)
     arrays = read_arrays(file.parent, record, str(evaluation.queries))
     missing = [name for name in ARRAYS if name not in arrays]
@@ -98,4 +109,19 @@ def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Se
         recorded = evaluation.metrics.get(name, value)
         if abs(recorded - value) > AGREES:
             raise RecordError(f"{path}: gives {name} = {value:.4f}, the record says {recorded:.4f}; not of one run")
-    return results
+    return results, _tied(results, i2t, t2i)
+
+
+def _tied(results: PerImage, i2t: _Counts, t2i: _Counts) -> dict[str, tuple[float, float]]:
+    """Return what R@K is if ties fall against each query and if they fall for it, where that differs."""
+    found = {}
+    for way, (b, n, _), fold_of in (("i2t", i2t, results.fold_of), ("t2i", t2i, results.fold_of[results.image_of])):
+        for k in results.ks:
+            ends = (b.astype(np.int64) + n < k, b < k)
+            low, high = (
+                100 * float(np.mean([hits[fold_of == fold].mean() for fold in range(len(results.folds))]))
+                for hits in ends
+            )
+            if low < high:
+                found[f"{way}.R@{k}"] = low, high
+    return found

@@ -15,6 +15,8 @@ __all__ = ["FEW_SEEDS", "remarks", "repeated"]
 FEW_IMAGES = 100
 """With fewer images than this, intervals by resampling are too narrow to be trusted."""
 FEW_SEEDS = 3
+WIDE_TIES = 0.1
+"""Points between the worst and the best that ties allow, above which a recall is told with both."""
 MOST_HUBS = 5.0
 """Skewness of N_10 above which intervals may not cover what fresh test sets give: simulated in `test_fresh_sets`."""
 
@@ -34,6 +36,7 @@ def remarks(
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
     notes += _alike(runs[0])
     notes += _hubs(rows, sides)
+    notes += _ties(runs)
     notes += _budgets(rows)
     for row, side in zip(rows, sides, strict=True):
         if len({run.record.training.pairs_seen for run in side}) > 1:
@@ -86,6 +89,17 @@ def _hubs(rows: Sequence[ScoredRow], sides: Sequence[Sequence[FinishedRun]]) -> 
         return []
     what = f"the skewness of N_10, how often a candidate is in a top 10, is above {MOST_HUBS:g} for {', '.join(told)}"
     return [f"hubs: {what}; with other images in the gallery, figures would move further than the intervals say"]
+
+
+def _ties(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return the runs whose recalls depend on how ties fall by more than WIDE_TIES points."""
+    notes = []
+    for run in runs:
+        wide = {name: ends for name, ends in run.tied.items() if ends[1] - ends[0] > WIDE_TIES}
+        if wide:
+            told = ", ".join(f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in wide.items())
+            notes.append(f"{run.record.run_id}: ties count by expectation; as they may fall, {told}")
+    return notes
 
 
 def _budgets(rows: Sequence[ScoredRow]) -> list[str]:

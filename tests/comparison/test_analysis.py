@@ -431,3 +431,17 @@ def test_hubs_are_warned_of(tmp_path: Path) -> None:
     (note,) = [note for note in compare(tmp_path, QUICK).notes if note.startswith("hubs")]
     assert "camp (9.5)" in note
     assert "vsepp" not in note
+
+
+def test_recalls_that_hang_on_ties_are_told_with_both_ends(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", tied=2)
+    write_run(tmp_path, model="vsepp")
+    run = next(run for run in load_runs([tmp_path])[0] if run.record.config.model == "camp")
+    with np.load(run.folder / "queries_test.npz") as arrays:
+        b = arrays["i2t_b"]
+    low, high = run.tied["i2t.R@5"]
+    assert (low, high) == pytest.approx((100 * np.mean(b + 2 < 5), 100 * np.mean(b < 5)))
+    assert low < run.evaluation.metrics["i2t.R@5"] < high
+    (note,) = [note for note in compare(tmp_path, QUICK).notes if "ties count by expectation" in note]
+    assert note.startswith("camp-s0: ")
+    assert f"i2t.R@5 {low:.1f} to {high:.1f}" in note
