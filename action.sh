@@ -22,6 +22,7 @@ each --alpha "${CHECK_ALPHA:-}"
 each --junit "${CHECK_JUNIT:-}"
 each --markdown "${GITHUB_STEP_SUMMARY:-}"
 if [ "${CHECK_SAME_CHECKPOINT:-false}" = true ]; then options+=(--same-checkpoint); fi
+if [ "${CHECK_PROVE:-false}" = true ]; then options+=(--prove); fi
 if [ "${CHECK_STRICT:-false}" = true ]; then options+=(--strict); fi
 
 runs=()

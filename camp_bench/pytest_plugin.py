@@ -27,6 +27,7 @@ def assert_recall(
     fail: Sequence[str] = (),
     floors: Sequence[str] = (),
     same_checkpoint: bool = False,
+    prove: bool = False,
     strict: bool = False,
 ) -> None:
     """Assert that runs hold against a baseline, as `camp-bench check` does with options of the same names.
@@ -38,7 +39,7 @@ def assert_recall(
     from camp_bench.gate import check_runs, parse_limits
 
     folders = [runs] if isinstance(runs, str | os.PathLike) else list(runs)
-    limits = parse_limits(metrics, fail, floors, tolerance=tolerance, alpha=alpha)
+    limits = parse_limits(metrics, fail, floors, tolerance=tolerance, alpha=alpha, prove=prove)
     report = check_runs(
         [os.fspath(folder) for folder in folders],
         os.fspath(baseline),
@@ -46,7 +47,8 @@ def assert_recall(
         same_checkpoint=same_checkpoint,
         strict=strict,
     )
-    reasons = [f"{row.verdict}: {row.reason}" for row in report.rows if row.level(strict=strict) == "failure"]
+    bad = ("failure", "unstable")  # a test passes or fails; what can't be judged has not passed
+    reasons = [f"{row.verdict}: {row.reason}" for row in report.rows if row.level(strict=strict) in bad]
     if reasons:
         from camp_bench.report.foreign_text import one_line
 

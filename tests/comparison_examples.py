@@ -27,19 +27,27 @@ def write_run(
     config: dict[str, Any] | None = None,
     dataset: dict[str, Any] | None = None,
     training: dict[str, Any] | None = None,
+    weights: str | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+    album: int = 1,
+    tied: int = 0,
     **changes: Any,
 ) -> Path:
-    """Write a run's folder and return it. level: log of a typical rank, lower is better; world: how hard images are."""
-    hard = np.random.default_rng(world).normal(size=images)
+    """Write a run's folder and return it. level: log of a typical rank, lower is better; world: how hard images are.
+
+    arrays: kept with the per-query results. album: so many images in a row are as hard as each other.
+    tied: negatives that tie with the best positive of each query.
+    """
+    hard = np.random.default_rng(world).normal(size=images)[np.arange(images) // album * album]
     rng = np.random.default_rng([world, seed, len(model), sum(map(ord, model))] if ranks_seed is None else ranks_seed)
     image_of = np.repeat(np.arange(images), captions)
 
     def counts(shared: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         b = np.floor(np.exp(np.clip(level + shared + 0.6 * rng.normal(size=len(shared)), 0, 6)) - 1)
-        return b.astype(np.int32), np.zeros(len(b), np.int32), np.ones(len(b), np.int32)
+        return b.astype(np.int32), np.full(len(b), tied, np.int32), np.ones(len(b), np.int32)
 
     i2t, t2i = counts(hard), counts(hard[image_of])
-    arrays = {"image_of": image_of.astype(np.int32)}
+    arrays = {"image_of": image_of.astype(np.int32), **(arrays or {})}
     for way, (b, n, p), width in (("i2t", i2t, images * captions), ("t2i", t2i, images)):
         arrays |= {f"{way}_b": b, f"{way}_n": n, f"{way}_p": p}
         top = min(10, width)
@@ -58,7 +66,7 @@ def write_run(
         dataset=msgspec.structs.replace(record.dataset, **(dataset or {})),
         training=msgspec.structs.replace(record.training, **(training or {})),
         files={file: write_arrays(folder / file, arrays)},
-        weights_sha256=f"{model}-{seed}",
+        weights_sha256=weights or f"{model}-{seed}",
     )
     write_record(folder, record)
     return folder

@@ -49,6 +49,7 @@ def test_inputs_become_options_and_the_exit_code_is_the_gates(checkout: Path, fo
         CHECK_FLOORS="",
         CHECK_TOLERANCE="1.0",
         CHECK_STRICT="true",
+        CHECK_PROVE="true",
         GITHUB_STEP_SUMMARY="/tmp/summary",
     )
     assert code == 1
@@ -61,6 +62,7 @@ def test_inputs_become_options_and_the_exit_code_is_the_gates(checkout: Path, fo
         "--fail=t2i.R@1:2%",
         "--tolerance=1.0",
         "--markdown=/tmp/summary",
+        "--prove",
         "--strict",
         "--",
         "results/a",

@@ -20,7 +20,7 @@ def check(
         list[Path] | None, typer.Argument(metavar="[RUNS]...", help="Folders of runs, or folders that hold them.")
     ] = None,
     tolerance: Annotated[float, typer.Option(metavar="POINTS", help="A drop up to this is tolerated.")] = 1.0,
-    alpha: Annotated[float, typer.Option(metavar="P", help="Chance of a false alarm, at most.")] = 0.05,
+    alpha: Annotated[float, typer.Option(metavar="P", help="Level of the tests.")] = 0.05,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="rsum, i2t.R@1, ...; may be repeated.  [default: rsum]")
     ] = None,
@@ -33,6 +33,9 @@ def check(
     ] = None,
     same_checkpoint: Annotated[
         bool, typer.Option("--same-checkpoint", help="The weights are the baseline's: no spread between seeds.")
+    ] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Pass only where the upper bound of the drop is within the tolerance.")
     ] = False,
     throughput: Annotated[
         bool, typer.Option("--throughput", help="Hold the speed too: measured now, as the baseline's was.")
@@ -53,9 +56,10 @@ def check(
 ) -> None:
     """Hold runs against a baseline, for CI.
 
-    Exit code 0 pass, 1 regression, 2 can't judge.
+    Exit code 0 pass or unproven drop, 1 regression or (--prove) not proven, 2 can't judge.
     A metric regressed if it fell by more than the tolerance, and surely fell: the one-sided lower bound of the drop is
-    above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn.
+    above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn: as
+    measured between five baseline runs or more; with fewer the published spread is taken, twice over where it decides.
     """
     from camp_bench.errors import CampBenchError, ConfigError
     from camp_bench.gate import check_runs, parse_limits, refusal
@@ -63,7 +67,7 @@ def check(
 
     outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
     try:
-        limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha)
+        limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha, prove=prove)
         speed = None
         if report is not None:
             speed = read_throughput(report)

@@ -41,12 +41,21 @@ def compare(
     rope: Annotated[
         float | None, typer.Option(metavar="POINTS", help="Differences up to this many points count as equal.")
     ] = None,
+    adjust: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="p-values for their number: holm (no false find) or bh (share of false finds)."
+        ),
+    ] = "holm",
     sort: Annotated[
         str, typer.Option(metavar="METRIC", help="Best first by a metric; or 'model', or 'none'.")
     ] = "rsum",
     split: Annotated[str | None, typer.Option(metavar="NAME", help="Only evaluations of this split.")] = None,
     published: Annotated[bool, typer.Option("--published", help="Add the papers' figures, where they fit.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Write the paragraph that a paper needs.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="On the terminal: all tables, not the short one. Files hold all of them.")
+    ] = False,
     queries: Annotated[
         int | None,
         typer.Option(metavar="N", help="List the N queries on which two rows differ most, in place of tables."),
@@ -64,10 +73,10 @@ def compare(
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap and of the sign flips.")] = 10_000,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the resampling: same seed, same digits.")] = 0,
 ) -> None:
-    """Compare finished runs: figures with intervals, differences with tests.
+    """Compare finished runs: the verdict, figures with intervals, differences with tests.
 
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
-    are corrected for their number (Holm). What differs beside the models is named below.
+    are corrected for their number (--adjust). What differs beside the models is named below.
     """
     from camp_bench.cli.output import names_of, show, whole_numbers, write_text
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
@@ -81,6 +90,7 @@ def compare(
         alpha=alpha,
         sort=sort,
         reference=reference,
+        adjust=adjust,
         rope=rope,
         models=names_of(models, "--models"),
         split=split,
@@ -101,7 +111,10 @@ def compare(
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     _tell_skipped(bad)
     if chosen == "table":
-        show(lambda console: draw_comparisons(console, tables, explained=explain), output)
+        show(
+            lambda console: draw_comparisons(console, tables, explained=explain, full=full or output is not None),
+            output,
+        )
     else:
         write_text(render(tables, chosen, explained=explain), output)
 

@@ -21,8 +21,8 @@ def power(
 ) -> None:
     """Tell how likely `check` is to catch a drop.
 
-    With the gate's own standard error, so that tolerances are set knowingly. More images, five baseline runs or more,
-    and more --runs make it smaller.
+    With the gate's own limits, averaged over what the baseline leaves open of the spread between seeds. More images,
+    five baseline runs or more, and more --runs make it likelier.
     """
     from camp_bench.gate import gate_power, parse_limits, recall_baseline
     from camp_bench.report.ci import print_power

@@ -2,7 +2,9 @@
 
 Scope `checkpoints`: these trained weights; images are random. Intervals by bootstrap over images, test by sign flips.
 Scope `method`: training seeds are random as well, which takes three seeds a side. Intervals and test by Student's t
-with SE^2 = image variance + s^2/S on each side.
+with SE^2 = image variance + s^2/S on each side, less what both of these hold of seed x image.
+
+Both take the gallery as fixed and the images as independent; nearly equal images are drawn as one.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.pairing import beaten_by, compare_pairs
 from camp_bench.comparison.published import published_for
-from camp_bench.comparison.remarks import FEW_SEEDS, remarks
+from camp_bench.comparison.remarks import FEW_SEEDS, remarks, repeated
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
-from camp_bench.comparison.sides import Side, estimates, sides_of
-from camp_bench.comparison.stats import bootstrap
+from camp_bench.comparison.sides import Side, estimates, sides_of, sources_of
+from camp_bench.comparison.standing import standing_of
+from camp_bench.comparison.stats import bootstrap, with_shared_groups
 from camp_bench.errors import ConfigError, RecordError
 
 __all__ = ["compare", "compare_groups"]
@@ -52,7 +55,7 @@ def compare_groups(
     runs, bad = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     if not runs:
         raise RecordError(f"{', '.join(map(str, paths))}: no record that can be used")
-    groups = [rows_of(group) for group in group_runs(runs)]
+    groups = [rows_of(_with_shared_groups(group)) for group in group_runs(runs)]
     picked = choose_rows([row for rows, _ in groups for row in rows], chosen.models)
     if chosen.reference is not None:
         choose_rows(picked, (chosen.reference,), "--reference")
@@ -88,6 +91,7 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         metrics=options.shown(),
         tested=options.tested(),
         alpha=options.alpha,
+        adjust=options.adjust,
         rope=options.rope,
         resamples=options.resamples,
         seed=options.seed,
@@ -96,6 +100,7 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         pairs=pairs,
         published=(),
         best={metric: _best(rows, metric) for metric in options.shown()},
+        standing=standing_of(rows, pairs, options.tested(), options.alpha, reference),
         notes=(*notes, *more),
     )
     if not options.published:
@@ -104,13 +109,27 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
     return dataclasses.replace(table, published=beside)
 
 
+def _with_shared_groups(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    found = with_shared_groups([run.results for run in runs])
+    return [dataclasses.replace(run, results=results) for run, results in zip(runs, found, strict=True)]
+
+
 def _scope(group: RowRuns[FinishedRun], wanted: str) -> Scope:
     if wanted == "method" and len(group.runs) < FEW_SEEDS:
         raise ConfigError(
             f"--scope method: needs {FEW_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "
             f"seeds, leave it out with --models, or take --scope auto"
         )
-    return "checkpoints" if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS else "method"
+    if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS:
+        return "checkpoints"
+    if not repeated(group.runs):
+        return "method"
+    if wanted == "method":
+        raise ConfigError(
+            f"--scope method: some runs of {group.label} are the same weights or the same digits, which is one seed "
+            "counted twice; leave them out, or take --scope auto"
+        )
+    return "checkpoints"
 
 
 def _sorted(sides: list[Side], by: str) -> list[Side]:
@@ -139,6 +158,7 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
             scope=side.scope,
             estimates=estimates(side, alpha),
             beats=beaten_by(letter, pairs, alpha),
+            sources=sources_of(side),
         )
         for letter, side in sides.items()
     )

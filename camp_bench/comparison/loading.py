@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from camp_bench.comparison.stats import PerImage, fold_mean, metric_names, per_image, shares
 from camp_bench.config.protocols import find_protocol, fold_images
@@ -17,18 +19,27 @@ from camp_bench.records import EvaluationRecord, RunRecord, find_records, read_a
 __all__ = ["BadRecord", "FinishedRun", "load_runs"]
 
 ARRAYS = ("i2t_b", "i2t_n", "i2t_p", "t2i_b", "t2i_n", "t2i_p", "image_of")
+GROUPS = "similar_images"
+"""The array with the group of each image, which records of earlier versions don't have: then each counts by itself."""
 AGREES = 1e-6
 """Percentage points by which metrics may differ from those recorded: sums in another order."""
 
 
+_Counts = tuple[npt.NDArray[np.integer[Any]], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedRun:
-    """One evaluation of one run, with its results by image."""
+    """One evaluation of one run, with its results by image.
+
+    tied: by metric that ties leave open, the least and the most that it can be, in percent.
+    """
 
     folder: Path
     record: RunRecord
     evaluation: EvaluationRecord
     results: PerImage
+    tied: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +82,12 @@ def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]
             f"{file}: keeps no per-query results {what}, without which nothing can be tested; it has them of "
             f"{', '.join(dict.fromkeys(kept)) or 'none'}"
         )
-    return [FinishedRun(file.parent, record, item, _results(file, record, item, ks)) for item in wanted]
+    return [FinishedRun(file.parent, record, item, *_results(file, record, item, ks)) for item in wanted]
 
 
-def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]) -> PerImage:
+def _results(
+    file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]
+) -> tuple[PerImage, dict[str, tuple[float, float]]]:
     path = file.parent / str(evaluation.queries)
     arrays = read_arrays(file.parent, record, str(evaluation.queries))
     missing = [name for name in ARRAYS if name not in arrays]
@@ -84,8 +97,11 @@ def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Se
         raise RecordError(f"{path}: expected flat arrays of whole numbers {', '.join(ARRAYS)}")
     i2t, t2i = ((arrays[f"{way}_b"], arrays[f"{way}_n"], arrays[f"{way}_p"]) for way in ("i2t", "t2i"))
     try:
+        groups = arrays.get(GROUPS)
+        if groups is not None and (groups.ndim != 1 or not np.issubdtype(groups.dtype, np.integer)):
+            raise RecordError(f"{path}: expected {GROUPS} to be flat, of whole numbers")
         folds = fold_images(find_protocol(evaluation.protocol), len(i2t[0]), len(t2i[0]), evaluation.split)
-        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds)
+        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds, groups=groups)
     except (DataError, ValueError) as error:
         raise RecordError(f"{path}: {error}") from None
     found = dict(zip(metric_names(results.ks), fold_mean(shares(results), results.fold_of), strict=True))
@@ -93,4 +109,19 @@ def _results(file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Se
         recorded = evaluation.metrics.get(name, value)
         if abs(recorded - value) > AGREES:
             raise RecordError(f"{path}: gives {name} = {value:.4f}, the record says {recorded:.4f}; not of one run")
-    return results
+    return results, _tied(results, i2t, t2i)
+
+
+def _tied(results: PerImage, i2t: _Counts, t2i: _Counts) -> dict[str, tuple[float, float]]:
+    """Return what R@K is if ties fall against each query and if they fall for it, where that differs."""
+    found = {}
+    for way, (b, n, _), fold_of in (("i2t", i2t, results.fold_of), ("t2i", t2i, results.fold_of[results.image_of])):
+        for k in results.ks:
+            ends = (b.astype(np.int64) + n < k, b < k)
+            low, high = (
+                100 * float(np.mean([hits[fold_of == fold].mean() for fold in range(len(results.folds))]))
+                for hits in ends
+            )
+            if low < high:
+                found[f"{way}.R@{k}"] = low, high
+    return found

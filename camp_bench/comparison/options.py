@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from camp_bench.comparison.rows import all_metrics
-from camp_bench.comparison.stats import RESAMPLES
+from camp_bench.comparison.stats import ADJUSTMENTS, RESAMPLES
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.ranking.metrics import RECALL_AT
 
 __all__ = ["CompareOptions"]
 
 TESTED = ("rsum", "i2t.R@1", "t2i.R@1")
-"""Tested where nothing else is asked for: each further metric costs power, as Holm's correction counts it."""
+"""Tested where nothing else is asked for: each further metric costs power, as the correction counts it."""
 LARGEST_K = 1000
 MOST_RESAMPLES = 1_000_000
 
@@ -28,7 +28,7 @@ class CompareOptions:
     tests, and intervals cover 1 - alpha. sort: a metric (best first), "model" or "none" (as given). reference: only
     pairs with this row, a label or model. rope: differences within plus or minus this many points count as equal.
     models: only these rows. split: only this one. scope: "auto" takes `method` for rows of three seeds or more.
-    published: add the papers' rows.
+    published: add the papers' rows. adjust: p-values for their number, "holm" or "bh" (Benjamini and Hochberg).
     """
 
     metrics: tuple[str, ...] | None = None
@@ -41,6 +41,7 @@ class CompareOptions:
     split: str | None = None
     scope: str = "auto"
     published: bool = False
+    adjust: str = "holm"
     resamples: int = RESAMPLES
     seed: int = 0
 
@@ -58,6 +59,8 @@ class CompareOptions:
             raise ConfigError(f"--seed: got {self.seed}, expected 0 to {2**32 - 1}")
         if self.scope not in ("auto", "checkpoints", "method"):
             raise ConfigError(f"--scope: got '{self.scope}', expected auto, checkpoints or method")
+        if self.adjust not in ADJUSTMENTS:
+            raise ConfigError(f"--adjust: got '{self.adjust}', expected one of {', '.join(ADJUSTMENTS)}")
         known = self.known()
         for option, names, more in (("--metrics", self.metrics or (), ()), ("--sort", (self.sort,), ("model", "none"))):
             for name in names:

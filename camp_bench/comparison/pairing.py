@@ -10,13 +10,14 @@ import numpy as np
 
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.rows import PairRow, PairTest, Scope
-from camp_bench.comparison.sides import Side, image_error
+from camp_bench.comparison.sides import Side, image_error, sources_of
 from camp_bench.comparison.stats import (
+    ADJUSTMENTS,
     combined_error,
-    holm,
     mcnemar_mid_p,
     percentile_interval,
     probability_of_improvement,
+    rank_biserial,
     rope_verdict,
     sign_flip_p,
     t_interval,
@@ -33,19 +34,19 @@ def compare_pairs(
 ) -> tuple[PairRow, ...]:
     """Return all pairs by letter, or those with the reference's letter; transductive and plain scorers are no pair.
 
-    All p-values of primary tests are adjusted together (Holm), as they stand in one table.
+    All p-values of primary tests are adjusted together, as they stand in one table.
     """
     letters = list(itertools.combinations(sides, 2)) if reference is None else [(a, reference) for a in sides]
     letters = [(a, b) for a, b in letters if a != b and _transductive(sides[a]) == _transductive(sides[b])]
     flips = _sign_flips([(sides[a], sides[b]) for a, b in letters], options)
     pairs = [_pair(a, b, sides[a], sides[b], own, options) for (a, b), own in zip(letters, flips, strict=True)]
     raw = [test.p for pair in pairs for test in pair.tests if test.p is not None]
-    adjusted = iter(holm(raw))
+    adjusted = iter(ADJUSTMENTS[options.adjust](raw))
     return tuple(
         dataclasses.replace(
             pair,
             tests=tuple(
-                test if test.p is None else dataclasses.replace(test, p_holm=next(adjusted)) for test in pair.tests
+                test if test.p is None else dataclasses.replace(test, p_adjusted=next(adjusted)) for test in pair.tests
             ),
         )
         for pair in pairs
@@ -57,7 +58,7 @@ def beaten_by(letter: str, pairs: Sequence[PairRow], alpha: float) -> dict[str, 
     found: dict[str, tuple[str, ...]] = {}
     for pair in pairs:
         for test in pair.tests:
-            if test.p_holm is None or test.p_holm >= alpha or test.difference == 0.0:
+            if test.p_adjusted is None or test.p_adjusted >= alpha or test.difference == 0.0:
                 continue
             winner, loser = (pair.first, pair.second) if test.difference > 0 else (pair.second, pair.first)
             if winner == letter:
@@ -73,8 +74,11 @@ def _pair(a: str, b: str, first: Side, second: Side, flips: Mapping[str, float],
         scope=scope,
         tests=tuple(_test(metric, first, second, scope, flips, options) for metric in options.tested()),
         wilcoxon=wilcoxon_p(first.i2t_ranks, second.i2t_ranks),
+        i2t_effect=rank_biserial(first.i2t_ranks, second.i2t_ranks),
+        t2i_effect=rank_biserial(first.t2i_ranks, second.t2i_ranks),
         i2t_counts=wins_ties_losses(first.i2t_ranks, second.i2t_ranks),
         t2i_counts=wins_ties_losses(first.t2i_ranks, second.t2i_ranks),
+        sources=sources_of(first, second),
     )
 
 
@@ -87,7 +91,12 @@ def _test(
     p, df, verdict = None, None, None
     if first.images_df > 0:
         if scope == "method":
-            error = combined_error(image_error(first, metric, second), first.images_df, *values)
+            error = combined_error(
+                image_error(first, metric, second),
+                first.images_df,
+                [side.interaction(metric) for side in (first, second)],
+                *values,
+            )
             narrow, both = (t_interval(difference, error, level) for level in (2 * options.alpha, options.alpha))
             p, df = t_p_value(difference, error), error.df
         else:
@@ -107,7 +116,7 @@ def _test(
         scope=scope,
         test="none" if p is None else "t" if scope == "method" else "sign-flip",
         p=p,
-        p_holm=None,
+        p_adjusted=None,
         df=df,
         verdict=verdict,
         mcnemar=_mcnemar(metric, first, second),
@@ -122,7 +131,7 @@ def _sign_flips(pairs: Sequence[tuple[Side, Side]], options: CompareOptions) -> 
     first = pairs[0][0]
     columns = np.concatenate([a.shares - b.shares for a, b in pairs], axis=1)
     rng = np.random.default_rng([options.seed, 1])
-    found = sign_flip_p(columns, first.fold_of, rng=rng, permutations=options.resamples).tolist()
+    found = sign_flip_p(columns, first.fold_of, first.group_of, rng=rng, permutations=options.resamples).tolist()
     width = len(first.names)
     return [dict(zip(first.names, found[start : start + width], strict=True)) for start in range(0, len(found), width)]
 

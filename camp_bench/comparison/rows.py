@@ -6,17 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from camp_bench.comparison.published import PublishedRow
+from camp_bench.comparison.stats import Sources
 from camp_bench.ranking.metrics import RECALL_AT
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LARGEST", "SCOPES", "Comparison", "Estimate", "PairRow", "PairTest", "Scope", "ScoredRow", "all_metrics"]
+__all__ = [
+    "LARGEST",
+    "SCOPES",
+    "Comparison",
+    "Estimate",
+    "PairRow",
+    "PairTest",
+    "Scope",
+    "ScoredRow",
+    "Standing",
+    "all_metrics",
+]
 
 Scope = Literal["checkpoints", "method"]
 SCOPES = {
-    "checkpoints": "these trained weights; the test images are random",
-    "method": "training it anew; test images and training seeds are random",
+    "checkpoints": "these trained weights; test images random and independent, the gallery fixed",
+    "method": "training it anew; seeds and test images random, images independent, the gallery fixed",
 }
 LARGEST = 100.0 * 2 * len(RECALL_AT)
 """The largest rsum."""
@@ -49,7 +61,7 @@ class ScoredRow:
 
     letter: its short name in marks. features, training: which test features and training data, A, B, ... in a table
     where they differ (? for unknown), else "". members: models in the ensemble, 1 for a single one. beats: by
-    metric, the letters of the rows that this one is significantly better than.
+    metric, the letters of the rows that this one is significantly better than. sources: of the error of its rsum.
     """
 
     letter: str
@@ -65,6 +77,7 @@ class ScoredRow:
     scope: Scope
     estimates: dict[str, Estimate]
     beats: dict[str, tuple[str, ...]]
+    sources: Sources | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +85,9 @@ class PairTest:
     """One metric of one pair: first minus second, in the metric's own unit.
 
     test: "sign-flip" by image at scope `checkpoints`, "t" at scope `method`, "none" where there is none (MedR, too
-    little data). p_holm: adjusted over all tests of the table. df: of the t. verdict: against the region of practical
-    equivalence, None where none was asked for. mcnemar: exact mid-p, for i2t recalls of one run a side whose hits are 0
-    or 1. improves: how often a run of the first is better than one of the second, None for one seed a side.
+    little data). p_adjusted: over all tests of the table, as it says. df: of the t. verdict: against the region of
+    practical equivalence, None where none was asked for. mcnemar: exact mid-p, for i2t recalls of one run a side whose
+    hits are 0 or 1. improves: how often a run of the first is better than one of the second, None for one seed a side.
     """
 
     metric: str
@@ -84,7 +97,7 @@ class PairTest:
     scope: Scope
     test: Literal["sign-flip", "t", "none"]
     p: float | None
-    p_holm: float | None
+    p_adjusted: float | None
     df: float | None
     verdict: str | None
     mcnemar: float | None
@@ -93,15 +106,41 @@ class PairTest:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two rows on the same queries. i2t_counts, t2i_counts: queries won, tied and lost by the first, by mean rank."""
+    """Two rows on the same queries.
+
+    wilcoxon: on i2t ranks, exact; None above 100 queries, where it errs too often. i2t_effect, t2i_effect:
+    rank-biserial correlation, 1 where the first ranks every query better. i2t_counts, t2i_counts: queries won, tied
+    and lost by the first, by mean rank. sources: of the error of the difference in rsum.
+    """
 
     first: str
     second: str
     scope: Scope
     tests: tuple[PairTest, ...]
-    wilcoxon: float
+    wilcoxon: float | None
+    i2t_effect: float
+    t2i_effect: float
     i2t_counts: tuple[int, int, int]
     t2i_counts: tuple[int, int, int]
+    sources: Sources | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How rows stand to one of them on one metric, by letter.
+
+    against: the best row, or the reference. ahead, behind: significantly better and worse. equal: the interval lies
+    inside the margin, which may be so of what is significant too. open: not told apart, which is not equal. apart: not
+    compared.
+    """
+
+    metric: str
+    against: str
+    ahead: tuple[str, ...]
+    behind: tuple[str, ...]
+    equal: tuple[str, ...]
+    open: tuple[str, ...]
+    apart: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +162,7 @@ class Comparison:
     metrics: tuple[str, ...]
     tested: tuple[str, ...]
     alpha: float
+    adjust: str
     rope: float | None
     resamples: int
     seed: int
@@ -131,6 +171,7 @@ class Comparison:
     pairs: tuple[PairRow, ...]
     published: tuple[PublishedRow, ...]
     best: dict[str, tuple[str, ...]]
+    standing: Standing
     notes: tuple[str, ...]
 
     def row(self, letter: str) -> ScoredRow:
@@ -151,7 +192,8 @@ class Comparison:
             own["versus"] = self.row(pair.second).label
             for test in pair.tests:
                 found.append(own | _figure(test.metric, test.difference, test.low, test.high, test.scope))
-                found[-1] |= {"test": test.test, "p": test.p, "p_holm": test.p_holm, "verdict": test.verdict}
+                found[-1] |= {"test": test.test, "p": test.p, "p_adjusted": test.p_adjusted, "verdict": test.verdict}
+                found[-1] |= {"adjust": None if test.p_adjusted is None else self.adjust}
         for line in self.published:
             own = same | {"kind": "published", "model": line.method, "source": line.source, "level": None}
             shown = {metric: value for metric, value in line.metrics.items() if metric in self.metrics}
@@ -173,5 +215,5 @@ def _figure(
 
 FIELDS = (
     *("dataset", "split", "protocol", "kind", "model", "versus", "metric", "value", "low", "high", "level", "scope"),
-    *("seeds", "sd", "test", "p", "p_holm", "verdict", "source"),
+    *("seeds", "sd", "test", "p", "p_adjusted", "adjust", "verdict", "source"),
 )

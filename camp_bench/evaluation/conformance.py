@@ -13,6 +13,7 @@ from camp_bench.config import resolve_settings
 from camp_bench.data import open_dataset
 from camp_bench.data.batches import training_batches
 from camp_bench.data.corpus import Corpus, TokenizedSplit
+from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE
 from camp_bench.evaluation.transductive import depends_on_gallery, gallery_scores
 from camp_bench.models.base import PairModel, Shape, Variant
 from camp_bench.models.losses import same_image
@@ -24,6 +25,8 @@ DATA = "toy:train=40,dev=4,test=8,regions=8,feature_size=16"
 SIZES = {"dim": 16, "word_dim": 8, "min_count": 1}
 """The quick preset at these sizes is what is checked."""
 STEPS, RATE = 30, 3e-3
+ALONE = 24
+"""Pairs of a large tile that are scored alone."""
 NEAR = 1e-4
 """Of the largest score: as near as two float32 sums of the same numbers are."""
 CPU = torch.device("cpu")
@@ -117,6 +120,30 @@ def _tiles(subject: _Subject) -> str:
     return _difference(subject.scores(IMAGES, CAPTIONS), torch.cat(rows), "tiles of 4 x 5 score differently from one")
 
 
+@torch.no_grad()
+def _large_tiles(subject: _Subject) -> str:
+    """Score one tile with more images and captions than a run's, and some of its pairs alone with a fresh model."""
+    settings = subject.settings
+    images, captions = settings.tile_images + 1, settings.tile_captions + 1
+    whole = _gallery_of(subject, images, captions)
+    model, fresh, rng = subject.fresh(), subject.fresh(), np.random.default_rng(0)
+    scores = gallery_scores(model, whole, range(images), range(captions), CPU)
+    places = [(int(whole.split.image_of[c]), c) for c in rng.integers(0, captions, ALONE // 2).tolist()]
+    places += [(int(rng.integers(images)), c) for c in rng.integers(0, captions, ALONE // 2).tolist()]
+    alone = torch.stack([gallery_scores(fresh, whole, [i], [c], CPU)[0, 0] for i, c in places])
+    tiled = torch.stack([scores[i, c] for i, c in places])
+    if model.transductive:
+        return ""
+    return _difference(alone, tiled, f"pairs scored alone differ from those in a tile of {images} x {captions}")
+
+
+def _gallery_of(subject: _Subject, images: int, captions: int) -> TokenizedSplit:
+    """Return a toy split of so many images and at least so many captions, in the model's words."""
+    count = max(images, -(-captions // CAPTIONS_AN_IMAGE))
+    corpus = Corpus(open_dataset(DATA.replace("test=8", f"test={count}"), ("train", "test")), ("train", "test"))
+    return corpus.encoded("test", corpus.vocabulary("train", 1), subject.settings.max_words)
+
+
 def _gallery(subject: _Subject) -> str:
     depends = depends_on_gallery(subject.model, subject.test, CPU)
     if depends and not subject.model.transductive:
@@ -179,6 +206,7 @@ CHECKS: dict[str, Callable[[_Subject], str]] = {
     "an image's scores don't depend on its batch": _batch,
     "a caption's scores don't depend on padding or its batch": _padding,
     "scores don't depend on tiles": _tiles,
+    "scores don't depend on tiles larger than a run's": _large_tiles,
     "scores don't depend on the gallery": _gallery,
     "the plain form agrees": _plain,
     "gradients reach every weight": _gradients,

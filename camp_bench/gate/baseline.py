@@ -330,16 +330,22 @@ def _checked(window: Window) -> Window:
 def _refuse_twins(runs: Sequence[WindowRun]) -> None:
     """Raise RecordError where one run would count as two, which would make differences look surer than they are.
 
-    The seed of a checkpoint of another program isn't known, nor that it is the same.
+    The seed of a checkpoint of another program isn't known, nor that it is the same. Of another system, whose weights
+    nobody knows, the ranks tell.
     """
     for what, keys in (
         ("the same weights", [run.weights_sha256 for run in runs]),
+        ("the same ranks", ["" if run.weights_sha256 else _ranks_digest(run) for run in runs]),
         ("the same seed", ["" if run.config.preset == "checkpoint" else str(run.config.seed) for run in runs]),
     ):
         key, times = Counter(keys).most_common(1)[0]
         if times > 1 and key:  # of another system or program, neither is known
             twins = [run.run_id for run, own in zip(runs, keys, strict=True) if own == key]
             raise RecordError(f"{' and '.join(twins)} are of {what}; name one of them")
+
+
+def _ranks_digest(run: WindowRun) -> str:
+    return hashlib.sha256(b"".join(counts.tobytes() for counts in (*run.i2t, *run.t2i))).hexdigest()
 
 
 def _metrics_of(run: WindowRun, window: Window) -> dict[str, float]:

@@ -45,8 +45,9 @@ def check_runs(
         found, spread = judge_recall(held, now, limits, same_checkpoint=same_checkpoint)
         rows += [*found, *judge_floors(now, limits)]
         holm = f", Holm over {len(found)} metrics" if len(found) > 1 else ""
+        proven = ", a pass has to be proven" if limits.prove else ""
         against = f"{_runs(len(now.runs))} against {len(held.runs)} of the baseline"
-        facts.append(f"{against}, false alarms at most {limits.alpha:.2g}{holm}")
+        facts.append(f"{against}, level {limits.alpha:.2g}{holm}{proven}")
         facts.append(f"spread between seeds: {spread}")
         if others := len(files) - len(now.runs):
             notes.append(f"{_runs(others)} of other models, splits or protocols left out")

@@ -36,12 +36,16 @@ class Tolerance(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """tolerances: by metric, in the order asked for. floors: lowest values. speed_percent: of the speed-up."""
+    """tolerances: by metric, in the order asked for. floors: lowest values. speed_percent: of the speed-up.
+
+    prove: a pass has to be proven, the upper bound of the drop being within the tolerance.
+    """
 
     tolerances: dict[str, Tolerance] = field(default_factory=lambda: {DEFAULT_METRIC: Tolerance(DEFAULT_TOLERANCE)})
     floors: dict[str, float] = field(default_factory=dict)
     speed_percent: float = DEFAULT_SPEED
     alpha: float = DEFAULT_ALPHA
+    prove: bool = False
 
 
 def parse_limits(
@@ -51,6 +55,7 @@ def parse_limits(
     *,
     tolerance: float = DEFAULT_TOLERANCE,
     alpha: float = DEFAULT_ALPHA,
+    prove: bool = False,
 ) -> Limits:
     """Return the limits that were asked for; ConfigError for what makes none.
 
@@ -58,7 +63,7 @@ def parse_limits(
     tolerance of its own. floors: `i2t.R@1=20`. Without metrics and fails of recall, rsum alone is held.
     """
     if not 0 < alpha < 0.5:
-        raise ConfigError(f"--alpha: got {alpha}, expected a chance of false alarms between 0 and 0.5, such as 0.05")
+        raise ConfigError(f"--alpha: got {alpha}, expected a level between 0 and 0.5, such as 0.05")
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise ConfigError(f"--tolerance: got {tolerance}, expected points, 0 or more")
     held = {_metric("--metric", name): Tolerance(tolerance) for name in metrics}
@@ -88,6 +93,7 @@ def parse_limits(
         floors=lowest,
         speed_percent=DEFAULT_SPEED if speed is None else speed.size,
         alpha=alpha,
+        prove=prove,
     )
 
 

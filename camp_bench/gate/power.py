@@ -1,7 +1,8 @@
 """How likely the gate is to catch a drop of a given size, with a baseline's test set and a number of runs.
 
-The standard error is the gate's own (`noise`), taken from the baseline before any new run exists: what a new run would
-add is what the baseline's runs differ by among themselves.
+The gate's own limits (`noise`) are taken from the baseline before any new run exists: what a new run would add is what
+the baseline's runs differ by among themselves. Given the baseline, the gate's estimate of the seeds' variance is known
+and the variance itself isn't: it is averaged over, as its degrees of freedom tell how far it may be from the estimate.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from camp_bench.comparison.stats import Error
 from camp_bench.config.protocols import find_protocol
 from camp_bench.errors import ConfigError, RecordError
 from camp_bench.gate.baseline import Window
@@ -21,15 +22,19 @@ __all__ = ["GatePower", "PowerRow", "gate_power"]
 
 LIKELY = 0.8
 QUANTILES = 2000
-"""Points at which the unknown standard error is averaged over."""
+"""Points at which the unknown variance between seeds is averaged over."""
+ALIKE = (0.0, 0.25, 0.5, 1.0)
+"""Parts of the images' variance that two runs may differ by where one run alone tells; the worst of these counts."""
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class PowerRow:
-    """One metric. se_image, se_seed: parts of the error of a drop, in points.
+    """One metric. se_image, se_seed: parts of the error of a drop, in points, as the seeds' spread is estimated.
 
     chance: that the gate calls a true drop of the size asked for `regressed`. catches: the drop that it calls so with
-    probability LIKELY.
+    probability LIKELY. chance_doubled: that chance if seeds spread twice as far as published, None where measured.
     """
 
     metric: str
@@ -38,6 +43,7 @@ class PowerRow:
     se_seed: float
     chance: float
     catches: float
+    chance_doubled: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +79,28 @@ def gate_power(baseline: Window, drop: float, limits: Limits, *, runs: int = 1) 
     level = limits.alpha / len(limits.tolerances)
     rows = []
     for name, asked in limits.tolerances.items():
-        image_variance = float(each[METRICS.index(name)]) * share
-        error = difference_error(image_variance, noise, name, share, baseline.images - folds)
+        at = METRICS.index(name)
         tolerance = asked.points(baseline.mean(name))
+        seeds = float(noise.component[at]) * share
+        unknown = seeds * _unknown(float(noise.degrees_of_freedom[at]))
+        chances, catches, doubled = [], [], []
+        for part in ALIKE if len(baseline.runs) == 1 else (1.0,):
+            images = part * float(each[at]) * share
+            decided = difference_error(images, noise.deciding, name, share, baseline.images - folds)
+            needed = max(tolerance, _quantile(level, decided.df) * decided.se)
+            chances.append(_chance(drop, needed, images + unknown))
+            catches.append(_catches(needed, images + unknown))
+            if noise.doubted is not None:
+                doubled.append(_chance(drop, needed, np.array([images + float(noise.doubted.component[at]) * share])))
         rows.append(
             PowerRow(
                 metric=name,
                 tolerance=tolerance,
-                se_image=image_variance**0.5,
-                se_seed=max(error.se**2 - image_variance, 0.0) ** 0.5,
-                chance=_chance(drop, tolerance, error, level),
-                catches=_catches(tolerance, error, level),
+                se_image=(float(each[at]) * share) ** 0.5,
+                se_seed=seeds**0.5,
+                chance=min(chances),
+                catches=max(catches),
+                chance_doubled=min(doubled, default=None),
             )
         )
     return GatePower(
@@ -91,27 +108,35 @@ def gate_power(baseline: Window, drop: float, limits: Limits, *, runs: int = 1) 
     )
 
 
-def _chance(drop: float, tolerance: float, error: Error, level: float) -> float:
-    """Return P(observed > tolerance and observed > t SE'), the observed drop normal about the true one.
+def _quantile(level: float, df: float) -> float:
+    from scipy.stats import t
 
-    SE' is the error that the gate will estimate: SE times the root of a chi-squared over its degrees of freedom.
-    """
-    from scipy.stats import chi2, norm, t
+    return float(t.ppf(1 - level, df))
 
-    if error.se == 0.0:
-        return float(drop > tolerance)
+
+def _unknown(df: float) -> Floats:
+    """Return what a variance may be in parts of an estimate with `df` degrees of freedom, all equally likely."""
+    from scipy.stats import chi2
+
     middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    estimates = error.se * np.sqrt(chi2.ppf(middles, error.df) / error.df)
-    needed = np.maximum(tolerance, t.ppf(1 - level, error.df) * estimates)
-    return float(norm.sf((needed - drop) / error.se).mean())
+    return np.asarray(df / chi2.ppf(middles, df), dtype=np.float64)
 
 
-def _catches(tolerance: float, error: Error, level: float) -> float:
+def _chance(drop: float, needed: float, variances: Floats) -> float:
+    """Return P(observed > needed), the observed drop normal about the true one with each of the variances in turn."""
+    from scipy.stats import norm
+
+    if not variances.all():
+        return float(drop > needed)
+    return float(norm.sf((needed - drop) / np.sqrt(variances)).mean())
+
+
+def _catches(needed: float, variances: Floats) -> float:
     """Return the drop that is caught with probability LIKELY, to a hundredth of a point."""
-    low, high = 0.0, tolerance + 1.0
-    while _chance(high, tolerance, error, level) < LIKELY:
+    low, high = 0.0, needed + 1.0
+    while _chance(high, needed, variances) < LIKELY:
         low, high = high, 2 * high
     while high - low > 0.005:
         middle = (low + high) / 2
-        low, high = (middle, high) if _chance(middle, tolerance, error, level) < LIKELY else (low, middle)
+        low, high = (middle, high) if _chance(middle, needed, variances) < LIKELY else (low, middle)
     return high

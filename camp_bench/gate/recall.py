@@ -1,7 +1,10 @@
 """Recall against a baseline: how far each metric fell, how sure that is, and a verdict.
 
 `regressed` needs both: a drop above the tolerance, and a lower bound of the drop above 0 at the level alpha, Holm's
-where several metrics are held. So noise alone fails a gate with a chance of at most alpha, however many are held.
+where several metrics are held. The bound rests on the spread between the baseline's seeds, or, under five of them, on
+one that allows for seeds which spread twice as far as published; what is sure only if they don't is `spread unknown`.
+Where a pass has to be proven, the upper bound of each drop must be within its tolerance; as all must be, each is tested
+at alpha.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from camp_bench.comparison.stats import Error, clustered_error, holm
 from camp_bench.errors import RecordError
 from camp_bench.gate.baseline import SCORED, Window, same_settings
 from camp_bench.gate.limits import METRICS, Limits
-from camp_bench.gate.noise import difference_error, image_parts, seed_noise
+from camp_bench.gate.noise import DOUBT, ENOUGH_SEEDS, SeedNoise, difference_error, image_parts, seed_noise
 from camp_bench.gate.verdicts import Row, Verdict
 
 __all__ = ["judge_floors", "judge_recall", "recall_notes"]
@@ -36,6 +39,7 @@ def judge_recall(
     if same_checkpoint:
         baseline = _same_weights(baseline, now)
     noise = None if same_checkpoint else seed_noise(baseline)
+    deciding = None if noise is None else noise.deciding
     before = [image_parts(baseline, run) for run in baseline.runs]
     after = [image_parts(now, run) for run in now.runs]
     fold_of = before[0][1].fold_of
@@ -50,14 +54,22 @@ def judge_recall(
     names = list(limits.tolerances)
     drops = [_zero(baseline.mean(name) - now.mean(name)) for name in names]
     variances = [_zero(float(image_variances[METRICS.index(name)])) for name in names]
-    errors = [difference_error(variances[i], noise, name, runs, images_df) for i, name in enumerate(names)]
+    errors = [difference_error(variances[i], deciding, name, runs, images_df) for i, name in enumerate(names)]
     p_values = [_p_value(drop, error) for drop, error in zip(drops, errors, strict=True)]
+    trusting = [difference_error(variances[i], noise, name, runs, images_df) for i, name in enumerate(names)]
+    trusted = holm([_p_value(drop, error) for drop, error in zip(drops, trusting, strict=True)])
     levels = _levels(p_values, limits.alpha)
     rows = []
     for i, (name, p_adjusted) in enumerate(zip(names, holm(p_values), strict=True)):
         tolerance = limits.tolerances[name].points(baseline.mean(name))
-        verdict = _verdict(drops[i], tolerance, significant=p_adjusted <= limits.alpha)
-        bound = _bound(drops[i], errors[i], levels[i])
+        bound, upper = _bound(drops[i], errors[i], levels[i]), -_bound(-drops[i], errors[i], limits.alpha)
+        verdict = _verdict(
+            drops[i],
+            tolerance,
+            significant=p_adjusted <= limits.alpha,
+            trusted=trusted[i] <= limits.alpha,
+            proven=upper <= tolerance or not limits.prove,
+        )
         rows.append(
             Row(
                 name=name,
@@ -67,6 +79,7 @@ def judge_recall(
                 value=now.mean(name),
                 drop=drops[i],
                 bound=bound,
+                upper=upper,
                 limit=tolerance,
                 p_value=p_values[i],
                 p_adjusted=p_adjusted,
@@ -74,10 +87,13 @@ def judge_recall(
                 se_seed=max(errors[i].se ** 2 - variances[i], 0.0) ** 0.5,
                 degrees_of_freedom=errors[i].df,
                 verdict=verdict,
-                reason=_reason(name, baseline.mean(name), now.mean(name), bound, tolerance, verdict, limits.alpha),
+                reason=_reason(name, (baseline.mean(name), now.mean(name)), (bound, upper), tolerance, verdict, limits),
             )
         )
-    return tuple(rows), "none, the weights are the same" if noise is None else noise.source
+    if noise is None:
+        return tuple(rows), "none, the weights are the same"
+    first = limits.tolerances[names[0]].points(baseline.mean(names[0]))
+    return tuple(rows), noise.source + _if_doubled(noise, trusting[0], errors[0], first, limits.alpha)
 
 
 def judge_floors(now: Window, limits: Limits) -> tuple[Row, ...]:
@@ -155,6 +171,19 @@ def _same_weights(baseline: Window, now: Window) -> Window:
     return msgspec.structs.replace(baseline, runs=tuple(run for run in baseline.runs if run.weights_sha256 in wanted))
 
 
+def _if_doubled(noise: SeedNoise, trusting: Error, doubled: Error, tolerance: float, alpha: float) -> str:
+    """Return what follows if seeds spread DOUBT times as far as published, empty where the spread is measured."""
+    if noise.doubted is None or doubled.se == 0.0:
+        return ""
+    from scipy.stats import norm, t
+
+    needed = max(tolerance, float(t.ppf(1 - alpha, trusting.df)) * trusting.se)
+    return (
+        f"; were it {DOUBT:g} times the published, chance would pass for a sure drop in "
+        f"{norm.sf(needed / doubled.se):.0%} of checks, so a drop counts as sure only where it is sure then too"
+    )
+
+
 def _zero(value: float) -> float:
     """Return 0 for what differs from it by rounding alone."""
     return 0.0 if abs(value) < SAME else value
@@ -187,24 +216,38 @@ def _levels(p_values: Sequence[float], alpha: float) -> list[float]:
     return levels
 
 
-def _verdict(drop: float, tolerance: float, *, significant: bool) -> Verdict:
+def _verdict(drop: float, tolerance: float, *, significant: bool, trusted: bool, proven: bool) -> Verdict:
+    """Return the verdict. significant: with the deciding spread between seeds; trusted: with the assumed one."""
+    if drop > tolerance and significant:
+        return "regressed"
+    if not proven:
+        return "not proven"
     if drop > tolerance:
-        return "regressed" if significant else "not significant"
+        return "spread unknown" if trusted else "unproven drop"
     return "below tolerance" if significant else "pass"
 
 
 def _reason(
-    name: str, before: float, value: float, bound: float, tolerance: float, verdict: Verdict, alpha: float
+    name: str,
+    means: tuple[float, float],
+    bounds: tuple[float, float],
+    tolerance: float,
+    verdict: Verdict,
+    limits: Limits,
 ) -> str:
-    moved = f"{name} went from {before:.2f} to {value:.2f}"
-    sure = f"with {1 - alpha:.0%} confidence by at least {max(bound, 0.0):.2f}"
-    if verdict == "regressed":
-        return f"{moved}, {sure}; {tolerance:g} is tolerated"
-    if verdict == "not significant":
-        return f"{moved}, more than the {tolerance:g} tolerated, but chance alone may do that"
-    if verdict == "below tolerance":
-        return f"{moved}, {sure}, no more than the {tolerance:g} tolerated"
-    return moved
+    moved = f"{name} went from {means[0]:.2f} to {means[1]:.2f}"
+    sure = f"with {1 - limits.alpha:.0%} confidence by at least {max(bounds[0], 0.0):.2f}"
+    most = f"with {1 - limits.alpha:.0%} confidence by at most {max(bounds[1], 0.0):.2f}"
+    told: dict[Verdict, str] = {
+        "regressed": f"{moved}, {sure}; {tolerance:g} is tolerated",
+        "unproven drop": f"{moved}, more than the {tolerance:g} tolerated, but chance alone may do that",
+        "spread unknown": f"{moved}, more than the {tolerance:g} tolerated; that is sure if seeds spread as published, "
+        f"and not if they spread {DOUBT:g} times as far; save {ENOUGH_SEEDS} baseline runs, or judge more",
+        "below tolerance": f"{moved}, {sure}, no more than the {tolerance:g} tolerated",
+        "not proven": f"{moved}, {most}, so not proven to be within the {tolerance:g} tolerated",
+        "pass": f"{moved}, {most}; {tolerance:g} is tolerated" if limits.prove else moved,
+    }
+    return told[verdict]
 
 
 def _changed(one: dict[str, object], other: dict[str, object], prefix: str = "") -> list[str]:

@@ -101,7 +101,7 @@ def _judge_drop(drop: float, bound: float, doubt: float, tolerance: float) -> tu
     if doubt > tolerance:
         return "unstable", f"the samples spread so far that {doubt:.1f}% is within chance; measure on a quieter machine"
     if drop > tolerance:
-        return ("regressed", f"{tolerance:g}% is tolerated") if bound > 0 else ("not significant", "it may be chance")
+        return ("regressed", f"{tolerance:g}% is tolerated") if bound > 0 else ("unproven drop", "it may be chance")
     return ("below tolerance", f"{tolerance:g}% is tolerated") if bound > 0 else ("pass", "no slower")
 
 

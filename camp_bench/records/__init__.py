@@ -20,6 +20,7 @@ from camp_bench.records.facts import (
     ExternalFacts,
     Measurement,
     RelevanceFacts,
+    ScoreCheck,
     StartedFrom,
     VocabularyFacts,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Measurement",
     "RelevanceFacts",
     "RunRecord",
+    "ScoreCheck",
     "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",

@@ -12,6 +12,7 @@ __all__ = [
     "ExternalFacts",
     "Measurement",
     "RelevanceFacts",
+    "ScoreCheck",
     "StartedFrom",
     "Strict",
     "VocabularyFacts",
@@ -137,6 +138,17 @@ class RelevanceFacts(Strict, frozen=True, kw_only=True):
     metrics: dict[str, float]
     graded_pairs: int
     correlations: dict[str, float]
+
+
+class ScoreCheck(Strict, frozen=True, kw_only=True):
+    """Pairs of the ranking that were scored again, one by one, by a model built anew.
+
+    differing: how many came out otherwise than they were ranked by. largest: difference, in parts of what is let pass.
+    """
+
+    pairs: int
+    differing: int
+    largest: float
 
 
 class ExternalFacts(Strict, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from camp_bench.records.facts import (
     ExternalFacts,
     Measurement,
     RelevanceFacts,
+    ScoreCheck,
     StartedFrom,
     Strict,
     VocabularyFacts,
@@ -100,6 +101,7 @@ class EvaluationRecord(Strict, frozen=True, kw_only=True):
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
+    score_check: of the ranking itself; None where it wasn't made: half precision, other systems, older records.
     cascade: where candidates were proposed by another run; None where every pair was scored.
     precision: in which it was encoded and scored. fp32_metrics: where that isn't fp32, the metrics in fp32 beside it.
     scores: name of the .npy beside it with the score of every image (row) and caption (column), None where not kept.
@@ -125,6 +127,7 @@ class EvaluationRecord(Strict, frozen=True, kw_only=True):
     relevance: RelevanceFacts | None = None
     precision: str = "fp32"
     fp32_metrics: dict[str, float] | None = None
+    score_check: ScoreCheck | None = None
 
     @property
     def scored_as(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from camp_bench.report.comparison import comparison_sheets
 from camp_bench.report.formats import FORMATS, format_of, render, render_sheet
 from camp_bench.report.listings import published_sheet, queries_sheet
-from camp_bench.report.prose import explain
+from camp_bench.report.prose import explain, verdict
 from camp_bench.report.results import format_duration, results_table, results_title
 from camp_bench.report.writers.terminal import draw_comparisons, draw_sheet, terminal_tables
 
@@ -27,4 +27,5 @@ __all__ = [
     "results_table",
     "results_title",
     "terminal_tables",
+    "verdict",
 ]

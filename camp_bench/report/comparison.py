@@ -7,7 +7,10 @@ from camp_bench.comparison.rows import SCOPES
 from camp_bench.report.document import Cell, Column, Sheet, interval_text, number, p_text, section_of
 from camp_bench.report.listings import published_sheet
 
-__all__ = ["comparison_sheets", "title_of"]
+__all__ = ["ADJUSTED", "comparison_sheets", "summary_sheet", "title_of"]
+
+ADJUSTED = {"holm": "Holm", "bh": "BH"}
+"""What adjusted p-values are called."""
 
 
 def title_of(table: Comparison) -> str:
@@ -26,7 +29,48 @@ def comparison_sheets(table: Comparison) -> list[Sheet]:
         sheets.append(published_sheet(table.published, metrics=table.metrics))
     if table.pairs:
         sheets += [_differences(table), _secondary(table)]
+    if any(row.sources is not None for row in table.rows):
+        sheets.append(_sources(table))
     return sheets
+
+
+def summary_sheet(table: Comparison) -> Sheet:
+    """Return one line a row: the metric that decides with its interval, R@1 both ways, and how it stands."""
+    stand = table.standing
+    words = {"ahead": "better", "behind": "behind", "equal": "equal", "open": "not told apart", "apart": "not compared"}
+    said = {letter: word for name, word in words.items() for letter in getattr(stand, name)}
+    shown = [stand.metric, *(name for name in ("i2t.R@1", "t2i.R@1") if name in table.metrics and name != stand.metric)]
+    columns = [Column("model", right=False), Column("seeds"), *map(Column, shown), Column("standing", right=False)]
+    first = "reference" if table.reference is not None else "highest"
+    lines = []
+    for row in table.rows:
+        cells = [Cell(_label(row)), Cell(str(len(row.seeds)))]
+        for metric in shown:
+            item = row.estimates[metric]
+            ends = metric == stand.metric and item.low is not None and item.high is not None
+            interval = interval_text(item.low or 0.0, item.high or 0.0, metric) if ends else ""
+            cells.append(Cell(number(item.value, metric), interval))
+        lines.append((*cells, Cell(said.get(row.letter, first))))
+    scopes = sorted({row.scope for row in table.rows})
+    level = f"{100 * (1 - table.alpha):g} %"
+    legend = [f"[ ]: {level} interval, scope {scope}: {SCOPES[scope]}" for scope in scopes]
+    return Sheet("summary", "In short", tuple(columns), tuple(lines), tuple(legend))
+
+
+def _sources(table: Comparison) -> Sheet:
+    """Return where the error of each rsum, and of each difference, comes from."""
+    found = [(row.label, row.sources) for row in table.rows]
+    found += [(_pair_name(table, pair), pair.sources) for pair in table.pairs]
+    columns = [Column("rsum of", right=False), Column("images"), Column("seeds"), Column("seed x image")]
+    lines = []
+    for name, sources in found:
+        if sources is not None:
+            lines.append((Cell(name), *(Cell("" if part is None else f"{part:.2f}") for part in sources)))
+    legend = (
+        "standard errors in points; more test images make images and seed x image smaller, more seeds all but images",
+        "empty: one seed doesn't tell; then `images` holds the last too",
+    )
+    return Sheet("sources", "Where the error comes from", tuple(columns), tuple(lines), legend)
 
 
 def _models(table: Comparison) -> Sheet:
@@ -83,7 +127,7 @@ def _models_legend(table: Comparison) -> list[str]:
     if tests:
         told = ", ".join(metric for metric in table.tested if not metric.endswith("MedR"))
         legend.append(
-            f"raised letters: better than those rows, p < {table.alpha:g} after Holm's correction for {tests} tests "
+            f"raised letters: better than those rows, {ADJUSTED[table.adjust]} p < {table.alpha:g} over {tests} tests "
             f"({told})"
         )
     return legend
@@ -92,13 +136,15 @@ def _models_legend(table: Comparison) -> list[str]:
 def _differences(table: Comparison) -> Sheet:
     mixed = len({pair.scope for pair in table.pairs}) > 1
     columns = [Column("difference", right=False), Column("metric", right=False), Column("points"), Column("p")]
-    columns += [Column("Holm p")] + ([Column("verdict", right=False)] if table.rope is not None else [])
+    columns += [Column(f"{ADJUSTED[table.adjust]} p")] + (
+        [Column("verdict", right=False)] if table.rope is not None else []
+    )
     columns += [Column("scope", right=False)] if mixed else []
     lines = []
     for pair in table.pairs:
         for place, test in enumerate(pair.tests):
             cells = [Cell("" if place else _pair_name(table, pair)), Cell(test.metric), _difference(table, test)]
-            cells += [Cell(p_text(test.p)), Cell(p_text(test.p_holm))]
+            cells += [Cell(p_text(test.p)), Cell(p_text(test.p_adjusted))]
             cells += [Cell(test.verdict or "")] if table.rope is not None else []
             cells += [Cell(pair.scope)] if mixed else []
             lines.append(tuple(cells))
@@ -107,7 +153,7 @@ def _differences(table: Comparison) -> Sheet:
 
 def _difference(table: Comparison, test: PairTest) -> Cell:
     interval = "" if test.low is None or test.high is None else interval_text(test.low, test.high, test.metric)
-    significant = test.p_holm is not None and test.p_holm < table.alpha
+    significant = test.p_adjusted is not None and test.p_adjusted < table.alpha
     return Cell(f"{test.difference:+.1f}", interval, bold=significant)
 
 
@@ -123,9 +169,9 @@ def _differences_legend(table: Comparison) -> list[str]:
     if "method" in scopes:
         legend.append(
             f"scope method ({SCOPES['method']}): {level} interval and p by Student's t, variance of "
-            f"images plus s²/S a side"
+            f"images plus s²/S a side, less what both hold"
         )
-    legend.append(f"bold: Holm p < {table.alpha:g}")
+    legend.append(f"bold: {ADJUSTED[table.adjust]} p < {table.alpha:g}")
     if any(test.metric.endswith("MedR") for pair in table.pairs for test in pair.tests):
         legend.append("MedR moves in whole ranks: it has an interval, and no test")
     if table.rope is not None:
@@ -142,19 +188,25 @@ def _secondary(table: Comparison) -> Sheet:
     recalls = [metric for metric in table.tested if any(_mcnemar(pair, metric) is not None for pair in table.pairs)]
     improves = [metric for metric in table.tested if metric == "rsum" and any(_improves(pair) for pair in table.pairs)]
     columns = [Column("pair", right=False)]
-    columns += [Column(header, "ranks") for header in ("Wilcoxon p", "i2t w/t/l", "t2i w/t/l")]
+    columns += [Column(header, "ranks") for header in ("i2t r", "i2t w/t/l", "t2i r", "t2i w/t/l")]
+    exact = any(pair.wilcoxon is not None for pair in table.pairs)
+    columns += [Column("Wilcoxon p", "ranks")] if exact else []
     columns += [Column(f"McNemar {metric}", "McNemar") for metric in recalls]
     columns += [Column("P(better)", "P(better)") for _ in improves]
     lines = []
     for pair in table.pairs:
-        cells = [Cell(_pair_name(table, pair)), Cell(p_text(pair.wilcoxon))]
-        cells += [Cell("/".join(f"{count}" for count in counts)) for counts in (pair.i2t_counts, pair.t2i_counts)]
+        cells = [Cell(_pair_name(table, pair))]
+        for effect, counts in ((pair.i2t_effect, pair.i2t_counts), (pair.t2i_effect, pair.t2i_counts)):
+            cells += [Cell(f"{effect:+.2f}"), Cell("/".join(f"{count}" for count in counts))]
+        cells += [Cell(p_text(pair.wilcoxon))] if exact else []
         cells += [Cell(p_text(_mcnemar(pair, metric))) for metric in recalls]
         cells += [Cell(_improves(pair)) for _ in improves]
         lines.append(tuple(cells))
     legend = [
-        "not corrected, without marks, scope checkpoints; Wilcoxon: i2t ranks; w/t/l: queries won, tied, lost by rank"
+        "without marks, scope checkpoints; w/t/l: queries won, tied, lost by rank",
+        "r: rank-biserial correlation, +1 where the first ranks every query better",
     ]
+    legend += ["Wilcoxon: exact, on i2t ranks, not corrected"] if exact else []
     legend += ["McNemar: exact mid-p, one run a side whose hits are 0 or 1"] if recalls else []
     legend += (
         ["P(better): how often a run of the first has the higher rsum, over all pairs of seeds"] if improves else []

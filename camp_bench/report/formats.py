@@ -18,7 +18,7 @@ from camp_bench.comparison.rows import FIELDS
 from camp_bench.errors import ConfigError, nearest
 from camp_bench.report.comparison import comparison_sheets, title_of
 from camp_bench.report.document import Sheet
-from camp_bench.report.prose import explain
+from camp_bench.report.prose import explain, verdict
 from camp_bench.report.writers.latex import escape_latex, latex_sheet
 from camp_bench.report.writers.markdown import escape_markdown, html_page, html_sheet, markdown_sheet
 
@@ -74,7 +74,7 @@ def render_sheet(sheet: Sheet, form: str, data: Any) -> str:
 def _markdown(tables: Sequence[Comparison], explained: bool) -> str:
     parts = []
     for table in tables:
-        parts.append(f"## {escape_markdown(title_of(table))}\n")
+        parts.append(f"## {escape_markdown(title_of(table))}\n\n{escape_markdown(verdict(table))}\n")
         parts += [markdown_sheet(sheet) for sheet in comparison_sheets(table)]
         notes = [f"- {escape_markdown(note)}\n" for note in table.notes]
         parts += ["".join(notes)] if notes else []
@@ -111,7 +111,7 @@ def _csv(tables: Sequence[Comparison], explained: bool) -> str:  # noqa: ARG001 
 def _json(tables: Sequence[Comparison], explained: bool) -> str:
     found: list[dict[str, Any]] = []
     for table in tables:
-        found.append(dataclasses.asdict(table))
+        found.append(dataclasses.asdict(table) | {"verdict": verdict(table)})
         if explained:
             found[-1]["explanation"] = explain(table)
     return _json_text(found)
@@ -124,7 +124,7 @@ def _json_text(data: Any) -> str:
 def _html(tables: Sequence[Comparison], explained: bool) -> str:
     parts = []
     for table in tables:
-        parts.append(f"<h2>{html.escape(title_of(table))}</h2>\n")
+        parts.append(f"<h2>{html.escape(title_of(table))}</h2>\n<p>{html.escape(verdict(table))}</p>\n")
         parts += [html_sheet(sheet) for sheet in comparison_sheets(table)]
         notes = "".join(f"<li>{html.escape(note)}</li>\n" for note in table.notes)
         parts.append(f"<ul>\n{notes}</ul>\n" if notes else "")

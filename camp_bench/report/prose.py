@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
 from camp_bench.report.document import number
 
-__all__ = ["explain"]
+__all__ = ["explain", "verdict"]
+
+METHODS = {"holm": "Holm's method", "bh": "Benjamini and Hochberg's method, which bounds the share of false finds,"}
 
 
 def explain(table: Comparison) -> str:
@@ -19,6 +21,37 @@ def explain(table: Comparison) -> str:
     if table.notes:
         parts.append("Besides: " + "; ".join(table.notes) + ".")
     return " ".join(parts)
+
+
+def verdict(table: Comparison) -> str:
+    """Return what the table says in one sentence: only what was tested is claimed, and at which scope."""
+    stand = table.standing
+    row = table.row(stand.against)
+    value = f"{stand.metric} {number(row.estimates[stand.metric].value, stand.metric)}"
+    parts = [
+        f"{_listed([table.row(letter).label for letter in letters])} {'is' if len(letters) == 1 else 'are'} {said}"
+        for letters, said in (
+            (stand.ahead, "better"),
+            (stand.equal, f"equal to it within ±{table.rope or 0:g} points"),
+            (stand.open, "not told apart from it, which is not to be equal"),
+            (stand.behind, "behind"),
+            (stand.apart, "not compared with it"),
+        )
+        if letters
+    ]
+    if not parts:
+        return f"{row.label} stands alone, with {value}."
+    if table.reference is not None:
+        opening = f"Against {row.label} ({value})"
+    elif stand.behind and not (stand.open or stand.equal or stand.apart):
+        opening = f"{row.label} leads ({value})"
+    else:
+        opening = (
+            f"{row.label} has the highest {value}" if stand.metric == "rsum" else f"{row.label} is first ({value})"
+        )
+    scopes = {pair.scope for pair in table.pairs if stand.against in (pair.first, pair.second)}
+    scope = f"; scope {_listed(sorted(scopes))}" if scopes else ""
+    return f"{opening}: {'; '.join(parts)} ({table.alpha:g} level{scope})."
 
 
 def _what(table: Comparison) -> str:
@@ -69,17 +102,22 @@ def _how(table: Comparison) -> Iterator[str]:
             "images (clustered by image"
             + (", paired" if "method" in tested else "")
             + ") plus s²/S for the S seeds of each "
-            "side, degrees of freedom after Satterthwaite."
+            "side, less the variance of seed x image that both hold, degrees of freedom after Satterthwaite."
         )
     if "checkpoints" in intervals | tested:
         how = f"intervals are percentiles of {table.resamples:,} bootstrap resamples of images with all their captions"
         if "checkpoints" in tested:
             how += f", and p-values come from {table.resamples:,} random sign flips of whole images"
         yield f"At scope checkpoints the figures are about these trained weights, only test images being random: {how}."
+    if intervals | tested:
+        yield (
+            "All of this takes the test images as independent of each other and the gallery that they are ranked in as "
+            "fixed; it does not speak of galleries of other images."
+        )
     if tests:
         pairs = len({(pair.first, pair.second) for pair, _ in tests})
         counted = f"{_count(len(tests), 'test')} ({_count(pairs, 'pair')}; {_listed(_metrics(tests))})"
-        yield f"p-values are two-sided and adjusted by Holm's method over {counted}."
+        yield f"p-values are two-sided and adjusted by {METHODS[table.adjust]} over {counted}."
 
 
 def _results(table: Comparison) -> Iterator[str]:
@@ -138,7 +176,7 @@ def _equivalence(table: Comparison, rope: float) -> str:
 
 
 def _tested(table: Comparison) -> list[tuple[PairRow, PairTest]]:
-    return [(pair, test) for pair in table.pairs for test in pair.tests if test.p_holm is not None]
+    return [(pair, test) for pair in table.pairs for test in pair.tests if test.p_adjusted is not None]
 
 
 def _metrics(tests: Sequence[tuple[PairRow, PairTest]]) -> list[str]:
@@ -146,7 +184,7 @@ def _metrics(tests: Sequence[tuple[PairRow, PairTest]]) -> list[str]:
 
 
 def _p(test: PairTest) -> float:
-    return 1.0 if test.p_holm is None else test.p_holm
+    return 1.0 if test.p_adjusted is None else test.p_adjusted
 
 
 def _p_text(p: float) -> str:

@@ -21,6 +21,7 @@ from camp_bench.errors import ConfigError, DataError
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
 from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
+from camp_bench.evaluation.spot_check import score_again
 from camp_bench.evaluation.transductive import is_transductive
 from camp_bench.machine.devices import (
     explained_memory,
@@ -153,6 +154,7 @@ def evaluate_run(
                     precision=precision,
                 )
                 transductive = is_transductive(run.model, encoded, place)
+                checked = score_again(run.model, encoded, found.ranks, place) if precision == "fp32" else None
                 if precision != "fp32":
                     exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
             else:
@@ -170,6 +172,7 @@ def evaluate_run(
                 found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
                 both = ((run.model, encoded), (cheap.model, proposed))
                 transductive = any(is_transductive(model, items, place) for model, items in both)
+                checked = score_again(run.model, encoded, cascade.full.ranks, place)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
         files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
         if asked.examples:
@@ -197,6 +200,7 @@ def evaluate_run(
                     queries=queries,
                     examples=looked if asked.examples else None,
                     transductive=transductive,
+                    score_check=checked,
                     scores=None if scores is None else scores.name,
                     cascade=facts,
                     relevance=None

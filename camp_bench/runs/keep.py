@@ -11,6 +11,7 @@ import torch
 
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
+from camp_bench.data.duplicates import similar_images
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.judgements import Judgements
 from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
@@ -30,6 +31,7 @@ from camp_bench.records import (
     Measurement,
     RelevanceFacts,
     RunRecord,
+    ScoreCheck,
     StartedFrom,
     TrainingRecord,
     VocabularyFacts,
@@ -80,12 +82,15 @@ def environment_of(device: torch.device) -> Environment:
 
 
 def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[np.generic]]:
-    """Return the per-query results of both directions by name, and `image_of`, the image of each caption.
+    """Return the per-query results of both directions by name; the image of each caption, and groups of like images.
 
     `i2t_b`, `i2t_n`, `i2t_p`: (images,) int32; `i2t_top_ids`, `i2t_top_scores`: (images, 100 or fewer), best first;
     `t2i_...` the same for (captions,).
     """
-    arrays: dict[str, npt.NDArray[np.generic]] = {"image_of": split.image_of.astype(np.int32)}
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "image_of": split.image_of.astype(np.int32),
+        "similar_images": similar_images(split),
+    }
     for direction, ranks in (("i2t", evaluation.ranks.i2t), ("t2i", evaluation.ranks.t2i)):
         arrays |= {
             f"{direction}_b": ranks.b.astype(np.int32),
@@ -129,6 +134,7 @@ def evaluation_record(
     relevance: RelevanceFacts | None = None,
     precision: str = "fp32",
     fp32_metrics: dict[str, float] | None = None,
+    score_check: ScoreCheck | None = None,
 ) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked.
 
@@ -152,12 +158,13 @@ def evaluation_record(
         },
         queries=queries,
         examples=examples,
-        transductive=transductive,
+        transductive=transductive or (score_check is not None and score_check.differing > 0),
         scores=scores,
         cascade=cascade,
         relevance=relevance,
         precision=precision,
         fp32_metrics=fp32_metrics,
+        score_check=score_check,
     )
 
 

@@ -22,6 +22,7 @@ from camp_bench.data.fingerprints import Fingerprints, fingerprints
 from camp_bench.data.word_vectors import WordVectors, read_word_vectors
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
+from camp_bench.evaluation.spot_check import score_again
 from camp_bench.evaluation.tiles import tile_size
 from camp_bench.evaluation.transductive import is_transductive
 from camp_bench.machine.devices import explained_memory, nondeterminism, peak_device_bytes, strict_numerics
@@ -176,6 +177,7 @@ def _run(
             on_scores=None if scores is None else scores.take,
         )
         transductive = is_transductive(model, splits["test"], device)
+        checked = score_again(model, splits["test"], test.ranks, device)
     files = {
         WEIGHTS_NAME: write_file(folder / WEIGHTS_NAME, safetensors.torch.save(trained.weights)),
         VOCABULARY_NAME: write_file(folder / VOCABULARY_NAME, vocabulary.to_json().encode()),
@@ -195,6 +197,7 @@ def _run(
             config.protocol,
             queries=QUERIES,
             transductive=transductive,
+            score_check=checked,
             examples=EXAMPLES if material.asked.examples else None,
             scores=None if scores is None else scores.name,
         ),

@@ -27,8 +27,14 @@ def test_compare_prints_tables_notes_and_the_paragraph(
 ) -> None:
     monkeypatch.chdir(results.parent)
     monkeypatch.setenv("COLUMNS", "80")
-    assert main(["compare", "--explain", "--resamples", "200"]) == 0
+    assert main(["compare", "--resamples", "200"]) == 0
+    short = capsys.readouterr().out
+    assert short.splitlines()[1].startswith("camp leads (rsum ")
+    assert "In short" in short
+    assert "Differences" not in short
+    assert main(["compare", "--full", "--explain", "--resamples", "200"]) == 0
     out = capsys.readouterr().out
+    assert out.splitlines()[1] == short.splitlines()[1]
     for words in (
         "Models",
         "Differences",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,8 @@ from comparison_examples import read_back, write_run
 
 import camp_bench
 from camp_bench.comparison import CompareOptions, compare, compare_groups
-from camp_bench.comparison.stats import holm
+from camp_bench.comparison.loading import load_runs
+from camp_bench.comparison.stats import benjamini_hochberg, holm, shares
 from camp_bench.errors import ConfigError, RecordError
 from camp_bench.records import CascadeFacts, write_record
 
@@ -84,7 +86,7 @@ def test_holm_counts_all_pairs_and_metrics(tmp_path: Path) -> None:
     tests = [test for pair in table.pairs for test in pair.tests]
     assert len(table.pairs) == 3
     assert len(tests) == 9
-    assert [test.p_holm for test in tests] == pytest.approx(holm([test.p for test in tests]))
+    assert [test.p_adjusted for test in tests] == pytest.approx(holm([test.p for test in tests]))
     alone = compare(tmp_path, CompareOptions(resamples=500, metrics=("rsum",), reference="vsepp"))
     tests = [test for pair in alone.pairs for test in pair.tests]
     assert [(pair.first, pair.second) for pair in alone.pairs] == [("a", "c"), ("b", "c")]
@@ -211,6 +213,62 @@ def test_identical_seeds_are_named(tmp_path: Path) -> None:
         write_run(tmp_path, model="camp", seed=seed, ranks_seed=seed // 2)
     table = compare(tmp_path, QUICK)
     assert any("camp-s0 and camp-s1 are identical digit for digit" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("same", ["ranks", "weights"])
+def test_one_scorer_under_several_seeds_is_no_method(tmp_path: Path, same: str) -> None:
+    for seed in range(3):
+        one = {"ranks_seed": 7} if same == "ranks" else {"weights": "shared"}
+        write_run(tmp_path, model="camp", seed=seed, **one)
+        write_run(tmp_path, model="vsepp", seed=seed)
+    table = compare(tmp_path, QUICK)
+    rows = {row.label: row for row in table.rows}
+    assert (rows["camp"].scope, rows["camp"].estimates["rsum"].sd) == ("checkpoints", None)
+    assert rows["vsepp"].scope == "method"
+    assert table.pairs[0].scope == "checkpoints"
+    assert any("camp: some of its runs are the same weights or the same digits" in note for note in table.notes)
+    with pytest.raises(ConfigError, match="one seed counted twice; leave them out"):
+        compare(tmp_path, dataclasses.replace(QUICK, scope="method"))
+
+
+def test_adjustment_is_the_one_asked_for(tmp_path: Path) -> None:
+    three_models(tmp_path)
+    table = compare(tmp_path, dataclasses.replace(QUICK, adjust="bh"))
+    tests = [test for pair in table.pairs for test in pair.tests if test.p is not None]
+    assert [test.p_adjusted for test in tests] == pytest.approx(benjamini_hochberg([test.p or 0.0 for test in tests]))
+    assert {line["adjust"] for line in table.to_records() if line["p"] is not None} == {"bh"}
+    with pytest.raises(ConfigError, match="--adjust: got 'fdr', expected one of holm, bh"):
+        compare(tmp_path, dataclasses.replace(QUICK, adjust="fdr"))
+
+
+def test_sources_of_the_error_are_the_components_of_a_two_way_layout(tmp_path: Path) -> None:
+    for seed in range(4):
+        for model in ("camp", "vsepp"):
+            write_run(tmp_path, model=model, seed=seed, level=1.5 + 0.1 * seed)
+    table = compare(tmp_path, QUICK)
+    runs, _ = load_runs([tmp_path])
+    squares = {}
+    for row in table.rows:
+        values = np.array([shares(run.results)[:, -1] for run in runs if run.record.config.model == row.label])
+        left = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
+        both = (left**2).sum() / (3 * 119) / 4 / 120
+        images = values.mean(axis=0).var(ddof=1) / 120 - both
+        seeds = values.mean(axis=1).var(ddof=1) / 4 - both
+        squares[row.letter] = values.mean(axis=0), both, max(seeds, 0.0)
+        assert row.sources == pytest.approx(tuple(np.sqrt([images, max(seeds, 0.0), both])))
+    (pair,) = table.pairs
+    (first, *one), (second, *other) = squares[pair.first], squares[pair.second]
+    both, seeds = one[0] + other[0], one[1] + other[1]
+    images = max((first - second).var(ddof=1) / 120 - both, 0.0)
+    assert pair.sources == pytest.approx(tuple(np.sqrt([images, seeds, both])))
+
+
+def test_one_seed_leaves_the_sources_open(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp")
+    (row,) = compare(tmp_path, QUICK).rows
+    assert row.sources is not None
+    assert row.sources.images > 0
+    assert (row.sources.seeds, row.sources.both) == (None, None)
 
 
 def test_namesakes_are_told_apart(tmp_path: Path) -> None:
@@ -348,3 +406,42 @@ def test_a_row_in_half_precision_says_so(tmp_path: Path) -> None:
     table = compare(tmp_path, QUICK)
     assert [row.label for row in table.rows] == ["vsepp (scored=all in fp32)", "vsepp (scored=bf16)"]
     assert any("vsepp (scored=bf16) is scored in bf16" in note for note in table.notes)
+
+
+def test_nearly_equal_images_are_drawn_as_one(tmp_path: Path) -> None:
+    groups = np.arange(120).astype(np.int32)
+    groups[:60] = groups[:60] // 4 * 4  # 15 groups of four, alike in how hard they are
+    for name, arrays in (("alone", None), ("grouped", {"similar_images": groups})):
+        for model in ("camp", "vsepp"):
+            write_run(tmp_path / name, model=model, level=1.2 + 0.2 * (model == "camp"), album=4, arrays=arrays)
+    alone, grouped = (compare(tmp_path / name, QUICK) for name in ("alone", "grouped"))
+    for one, other in zip(alone.rows, grouped.rows, strict=True):
+        a, b = one.estimates["rsum"], other.estimates["rsum"]
+        assert a.value == b.value
+        assert (b.high or 0) - (b.low or 0) > 1.2 * ((a.high or 0) - (a.low or 0))
+    assert "60 of the 120 images are nearly the same as others" in " ".join(grouped.notes)
+    assert "nearly the same" not in " ".join(alone.notes)
+    old = write_run(tmp_path / "grouped", model="scan", album=4)  # a record that doesn't say takes the others' groups
+    assert read_back(old).run_id in [run for row in compare(tmp_path / "grouped", QUICK).rows for run in row.run_ids]
+
+
+def test_hubs_are_warned_of(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", evaluation={"hubness": {"i2t": 1.0, "t2i": 9.5}})
+    write_run(tmp_path, model="vsepp", evaluation={"hubness": {"i2t": 1.0, "t2i": 1.5}})
+    (note,) = [note for note in compare(tmp_path, QUICK).notes if note.startswith("hubs")]
+    assert "camp (9.5)" in note
+    assert "vsepp" not in note
+
+
+def test_recalls_that_hang_on_ties_are_told_with_both_ends(tmp_path: Path) -> None:
+    write_run(tmp_path, model="camp", tied=2)
+    write_run(tmp_path, model="vsepp")
+    run = next(run for run in load_runs([tmp_path])[0] if run.record.config.model == "camp")
+    with np.load(run.folder / "queries_test.npz") as arrays:
+        b = arrays["i2t_b"]
+    low, high = run.tied["i2t.R@5"]
+    assert (low, high) == pytest.approx((100 * np.mean(b + 2 < 5), 100 * np.mean(b < 5)))
+    assert low < run.evaluation.metrics["i2t.R@5"] < high
+    (note,) = [note for note in compare(tmp_path, QUICK).notes if "ties count by expectation" in note]
+    assert note.startswith("camp-s0: ")
+    assert f"i2t.R@5 {low:.1f} to {high:.1f}" in note

@@ -122,6 +122,14 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path, options: d
         window_of([first, second])
 
 
+def test_one_ranking_of_unknown_weights_under_several_seeds_is_one_run(tmp_path: Path) -> None:
+    arrays = WORLD.run(np.random.default_rng(0))
+    runs = [write_run(tmp_path, arrays, seed=seed, weights_sha256="") for seed in (0, 1, 2)]
+    with pytest.raises(RecordError, match=r"s0 and .*s1 and .*s2 are of the same ranks; name one of them"):
+        window_of(runs)
+    assert len(window_of(runs[:1]).runs) == 1
+
+
 def test_runs_of_other_settings_are_no_window(tmp_path: Path) -> None:
     (run,) = write_runs(tmp_path, WORLD, 1)
     config = read_record(run).config

@@ -54,43 +54,69 @@ def pick(pool: Window, which: np.ndarray) -> Window:
     return msgspec.structs.replace(pool, runs=tuple(pool.runs[int(i)] for i in which))
 
 
+PUBLISHED = 2.7
+"""Points of rsum by which `vsepp` seeds spread on 1,000 images, as published."""
+
+
+def world_of(deviation: float) -> World:
+    """Return 1,000 images on which runs differ by so many points of rsum, of which single images explain a part."""
+
+    def made(seed_sd: float) -> World:
+        return World(images=1000, level=1.0, query_sd=0.15, seed_sd=seed_sd)
+
+    def sums(worse: float, count: int) -> list[float]:
+        return [metrics_of(made(0.0).run(np.random.default_rng(i), worse=worse))["rsum"] for i in range(count)]
+
+    slope = float(np.mean(sums(-0.05, 10)) - np.mean(sums(0.05, 10))) / 0.1
+    inner = float(np.var(sums(0.0, 60)))
+    return made(max(deviation**2 - inner, 0.0) ** 0.5 / slope)
+
+
+@pytest.fixture(scope="module", params=[0.5, 1.0, 2.0])
+def worlds(request: pytest.FixtureRequest) -> tuple[float, Simulated, Simulated]:
+    """Return a spread in parts of the published one, and runs that lost about 1 and about 2 points."""
+    world = world_of(request.param * PUBLISHED)
+    return (
+        request.param,
+        Simulated(world, 1.0 / (request.param * PUBLISHED)),
+        Simulated(world, 2.0 / (request.param * PUBLISHED)),
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(
-    ("query_sd", "seed_sd", "baseline_runs", "new_runs", "tolerance"),
-    [
-        (0.7, 0.0, 5, 1, 0.0),
-        (0.7, 0.03, 5, 1, 0.0),
-        (0.4, 0.05, 5, 1, 0.0),
-        (0.7, 0.03, 5, 3, 0.0),
-        (0.7, 0.03, 10, 1, 0.0),
-        (0.4, 0.05, 5, 3, 10.0),
-    ],
-)
+@pytest.mark.parametrize("baseline_runs", [1, 3, 4, 5, 10])
 def test_alarms_and_power(
-    query_sd: float,
-    seed_sd: float,
-    baseline_runs: int,
-    new_runs: int,
-    tolerance: float,
-    capsys: pytest.CaptureFixture[str],
+    worlds: tuple[float, Simulated, Simulated], baseline_runs: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    simulated = Simulated(World(images=500, query_sd=query_sd, seed_sd=seed_sd), 3.0)
-    limits = parse_limits(tolerance=tolerance, alpha=ALPHA)
+    """One new run, tolerance 1: without a change, with a drop of one tolerance, and of two."""
+    ratio, *drops = worlds
+    simulated = drops[0]
+    deviation = float(np.std([run.metrics["rsum"] for run in simulated.same.runs]))
+    limits = parse_limits(tolerance=1.0, alpha=ALPHA)
     rng = np.random.default_rng(1)
-    alarms, caught, promised = 0, 0, []
+    alarms, unknown, caught, promised = 0, 0, np.zeros(2), np.zeros((2, 2))
     for _ in range(CASES):
-        drawn = rng.choice(POOL, baseline_runs + new_runs, replace=False)
-        baseline, again = pick(simulated.same, drawn[:baseline_runs]), pick(simulated.same, drawn[baseline_runs:])
-        worse = pick(simulated.worse, rng.choice(POOL, new_runs, replace=False))
-        alarms += judge_recall(baseline, again, limits)[0][0].verdict == "regressed"
-        caught += judge_recall(baseline, worse, limits)[0][0].verdict == "regressed"
-        promised.append(gate_power(baseline, simulated.drop, limits, runs=new_runs).rows[0].chance)
+        drawn = rng.choice(POOL, baseline_runs + 1, replace=False)
+        baseline, again = pick(simulated.same, drawn[:-1]), pick(simulated.same, drawn[-1:])
+        verdict = judge_recall(baseline, again, limits)[0][0].verdict
+        alarms += verdict == "regressed"
+        unknown += verdict == "spread unknown"
+        new = rng.choice(POOL, 1)
+        for i, dropped in enumerate(drops):
+            caught[i] += judge_recall(baseline, pick(dropped.worse, new), limits)[0][0].verdict == "regressed"
+            row = gate_power(baseline, dropped.drop, limits).rows[0]
+            promised[i] += row.chance, row.chance if row.chance_doubled is None else row.chance_doubled
+    caught, promised = caught / CASES, promised / CASES
     with capsys.disabled():
         print(
-            f"\nimages sd {query_sd}, seeds sd {seed_sd}, {baseline_runs} against {new_runs}, tolerance {tolerance}, "
-            f"drop {simulated.drop:.1f}: false alarms {alarms / CASES:.3f}, caught {caught / CASES:.3f}, "
-            f"power {np.mean(promised):.3f}"
+            f"\nseeds' sd {deviation:.1f} ({ratio:g} x published), {baseline_runs} against 1: false alarms "
+            f"{alarms / CASES:.3f}, can't judge {unknown / CASES:.3f}; "
+            + "; ".join(
+                f"drop of {dropped.drop:.1f} caught {caught[i]:.3f}, power {promised[i][0]:.3f} ({promised[i][1]:.3f})"
+                for i, dropped in enumerate(drops)
+            )
         )
     assert alarms / CASES <= ALPHA + ERROR
-    assert abs(caught / CASES - float(np.mean(promised))) <= 0.05
+    said = promised[:, 1 if ratio == noise.DOUBT else 0]  # the same from five runs on; else what is said of that spread
+    assert (np.abs(caught - said) <= 0.04 + ERROR).all()

@@ -25,10 +25,12 @@ def test_chance_is_that_of_drawing_drops_and_errors() -> None:
     error = difference_error(variance, seed_noise(BASE), "rsum", share, 99)
     assert row.se_image**2 + row.se_seed**2 == pytest.approx(error.se**2)
     drawn = np.random.default_rng(0)
-    drops = 25.0 + error.se * drawn.standard_normal(200_000)
-    errors = error.se * np.sqrt(drawn.chisquare(error.df, 200_000) / error.df)
-    caught = (drops > 10.0) & (drops > stats.t.ppf(0.95, error.df) * errors)
+    noise = seed_noise(BASE)
+    seeds = noise.component[METRICS.index("rsum")] * share / (drawn.chisquare(5, 200_000) / 5)
+    drops = 25.0 + np.sqrt(variance + seeds) * drawn.standard_normal(200_000)
+    caught = (drops > 10.0) & (drops > stats.t.ppf(0.95, error.df) * error.se)
     assert row.chance == pytest.approx(caught.mean(), abs=0.005)
+    assert row.chance_doubled is None
 
 
 def test_the_drop_that_is_caught_is_caught_with_the_probability_promised() -> None:
@@ -45,6 +47,7 @@ def test_more_runs_catch_more_and_one_baseline_run_gives_bounds() -> None:
     assert not gate_power(BASE, 25.0, limits).at_least
     alone = gate_power(msgspec.structs.replace(BASE, runs=BASE.runs[:1]), 25.0, limits)
     assert alone.at_least
+    assert alone.rows[0].chance_doubled is not None
     assert alone.rows[0].se_image > gate_power(BASE, 25.0, limits).rows[0].se_image
 
 

@@ -63,7 +63,7 @@ def test_both_the_tolerance_and_the_noise_have_to_be_exceeded() -> None:
     (row,), _ = judge_recall(BASE, slightly, parse_limits(tolerance=0.0))
     assert row.drop is not None
     assert row.drop > 0
-    assert row.verdict == "not significant"
+    assert row.verdict == "unproven drop"
 
 
 def test_several_metrics_are_corrected_and_bounds_agree_with_the_verdicts() -> None:
@@ -76,7 +76,32 @@ def test_several_metrics_are_corrected_and_bounds_agree_with_the_verdicts() -> N
             assert row.bound is not None
             assert (row.verdict == "regressed") == (row.bound > 0) == ((row.p_adjusted or 0.0) <= 0.05)
             seen.add(row.verdict)
-    assert {"regressed", "not significant"} <= seen
+    assert {"regressed", "unproven drop"} <= seen
+
+
+def test_with_one_run_a_drop_that_is_sure_only_at_the_published_spread_is_not_judged() -> None:
+    one = msgspec.structs.replace(BASE, runs=BASE.runs[:1])
+    seen = {}
+    for worse in np.linspace(0.0, 1.2, 40):
+        now = window([WORLD.run(np.random.default_rng(1000), worse=float(worse))], first_seed=20)
+        (row,), spread = judge_recall(one, now, parse_limits())
+        seen[row.verdict] = row
+        assert row.bound is not None
+        assert (row.verdict == "regressed") == (row.bound > 0)
+        assert "were it 2 times the published, chance would pass for a sure drop in" in spread
+    assert set(seen) == {"pass", "unproven drop", "spread unknown", "regressed"}
+    assert "sure if seeds spread as published, and not if they spread 2 times as far" in seen["spread unknown"].reason
+
+
+def test_a_pass_that_has_to_be_proven_needs_an_upper_bound_within_the_tolerance() -> None:
+    for tolerance in (0.0, 20.0, 600.0):
+        (row,), _ = judge_recall(BASE, SAME, parse_limits(tolerance=tolerance, prove=True))
+        assert row.upper is not None
+        assert row.upper > (row.drop or 0.0)
+        assert row.verdict == ("pass" if row.upper <= tolerance else "not proven")
+        assert f"with 95% confidence by at most {row.upper:.2f}" in row.reason
+    (row,), _ = judge_recall(BASE, WORSE, parse_limits(prove=True))
+    assert row.verdict == "regressed"
 
 
 def test_the_same_checkpoint_has_no_noise_of_seeds() -> None:

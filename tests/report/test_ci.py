@@ -30,6 +30,7 @@ def row(verdict: Verdict = "regressed", *, name: str = "rsum", **changes: object
         "value": 190.0,
         "drop": 10.0,
         "bound": 4.0,
+        "upper": 16.0,
         "limit": 1.0,
         "verdict": verdict,
         "reason": f"{name} went from 200.00 to 190.00",
@@ -44,7 +45,7 @@ REPORT = GateReport(
         row(),
         row("pass", name="i2t.R@1"),
         row("unstable", name="scan over plain", kind="speed", unit="x"),
-        row("not significant", name="t2i.R@1"),
+        row("unproven drop", name="t2i.R@1"),
         row("pass", name="scan FLOPs", kind="count", unit="FLOPs", baseline=1e9, value=1e9, drop=0.0, bound=None),
     ),
     notes=("torch: 3",),
@@ -59,7 +60,7 @@ def test_terminal_shows_table_reasons_notes_and_outcome(
     out = capsys.readouterr().out
     assert "base: vsepp on toy" in out
     assert "regressed: rsum went from 200.00 to 190.00" in out
-    assert "not significant: t2i.R@1" in out
+    assert "unproven drop: t2i.R@1" in out
     assert "i2t.R@1 went" not in out
     assert "note: torch: 3" in out
     assert "1e+09" in out
@@ -72,11 +73,12 @@ def test_terminal_shows_table_reasons_notes_and_outcome(
 
 
 def test_power_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = (PowerRow("rsum", 1.0, 2.0, 3.0, 0.423, 9.87),)
+    rows = (PowerRow("rsum", 1.0, 2.0, 3.0, 0.423, 9.87, 0.31),)
     ci.print_power(GatePower(rows, 2.0, 1, 1, 0.05, "published", at_least=True))
     out = capsys.readouterr().out
     assert "≥ 42%" in out
     assert "≤ 9.9" in out
+    assert "if seeds spread twice as far as published, rsum's drop is caught in 31%" in out
     assert "save two or more" in out
 
 
@@ -87,11 +89,14 @@ def test_junit_has_a_case_for_each_row(tmp_path: Path) -> None:
         "tests": "5",
         "failures": "1",
         "errors": "1",
-        "skipped": "0",
+        "skipped": "1",
     }
     failure = suite.find("testcase[@name='recall rsum']/failure")
     assert failure is not None
     assert failure.get("message") == "rsum went from 200.00 to 190.00"
+    skipped = suite.find("testcase[@name='recall t2i.R@1']/skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "unproven drop: t2i.R@1 went from 200.00 to 190.00"
     assert suite.find("testcase[@name='speed scan over plain']/error") is not None
     refused = ET.fromstring(ci.junit_xml(refusal("base", "gone"))).find("testsuite/testcase/error")
     assert refused is not None
@@ -101,8 +106,10 @@ def test_junit_has_a_case_for_each_row(tmp_path: Path) -> None:
 def test_markdown_is_a_table_and_a_list() -> None:
     lines = ci.markdown_summary(REPORT).decode().splitlines()
     assert lines[0] == r"### base\: vsepp on toy: regression"
-    assert lines[4] == "| rsum | 200.00 | 190.00 | 10.00 | 4.00 | 1 | **regressed** |"
+    assert lines[4] == "| rsum | 200.00 | 190.00 | 10.00 | 4.00 | 16.00 | 1 | **regressed** |"
     assert lines[-1] == r"- torch\: 3"
+    unproven = ci.markdown_summary(GateReport(title="t", rows=(row("unproven drop"),))).decode()
+    assert unproven.startswith("### t: unproven drop\n")
     assert "can't judge" in ci.markdown_summary(refusal("base", "gone")).decode()
 
 
@@ -111,7 +118,7 @@ def test_annotations_are_for_what_did_not_pass() -> None:
     assert lines == [
         "::error title=base%3A vsepp on toy%3A regressed::rsum went from 200.00 to 190.00",
         "::error title=base%3A vsepp on toy%3A unstable::scan over plain went from 200.00 to 190.00",
-        "::warning title=base%3A vsepp on toy%3A not significant::t2i.R@1 went from 200.00 to 190.00",
+        "::warning title=base%3A vsepp on toy%3A unproven drop::t2i.R@1 went from 200.00 to 190.00",
     ]
     assert ci.github_annotations(GateReport(title="t", rows=(row("pass"),))) == ""
     assert ci.github_annotations(refusal("b", "gone")) == "::error title=b%3A can't judge::gone\n"
@@ -161,7 +168,7 @@ def test_no_name_breaks_out_of_any_format(text: str) -> None:
     assert len(table) == 4
     for line in table:
         bare = line.replace(r"\\", "").replace(r"\|", "")
-        assert bare.count("|") == 8
+        assert bare.count("|") == 9
 
 
 def test_escapes() -> None:

@@ -47,7 +47,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 def printed(table: Comparison, width: int) -> str:
     buffer = io.StringIO()
-    draw_comparisons(Console(file=buffer, width=width, highlight=False), [table], explained=True)
+    draw_comparisons(Console(file=buffer, width=width, highlight=False), [table], explained=True, full=True)
     return buffer.getvalue()
 
 
@@ -84,7 +84,9 @@ def test_long_names_are_folded_and_figures_kept_whole() -> None:
 
 
 def test_every_interval_and_p_value_has_a_scope_beside_it(table: Comparison) -> None:
-    models, differences, secondary = comparison_sheets(table)
+    models, differences, secondary, sources = comparison_sheets(table)
+    assert [row[0].text for row in sources.rows[:3]] == [row.label for row in table.rows]
+    assert len(sources.rows) == 6
     assert any("scope method" in line for line in models.legend)
     assert any("scope method" in line for line in differences.legend)
     assert not any("scope checkpoints" in line for sheet in (models, differences) for line in sheet.legend)
@@ -117,7 +119,7 @@ def test_csv_is_the_frame_and_starts_no_formula(table: Comparison, nasty: Compar
 def test_json_holds_everything(table: Comparison) -> None:
     (found,) = json.loads(render([table], "json", explained=True))
     assert found["rows"][0]["estimates"]["rsum"]["value"] == table.rows[0].estimates["rsum"].value
-    assert found["pairs"][0]["tests"][0]["p_holm"] == table.pairs[0].tests[0].p_holm
+    assert found["pairs"][0]["tests"][0]["p_adjusted"] == table.pairs[0].tests[0].p_adjusted
     assert found["explanation"] == explain(table)
 
 

@@ -7,12 +7,17 @@ resamples, permutes or counts captions by themselves where it says how sure a fi
 from __future__ import annotations
 
 from camp_bench.comparison.stats.inference import (
+    ADJUSTMENTS,
     Error,
+    Sources,
+    benjamini_hochberg,
     combined_error,
+    error_sources,
     holm,
     mcnemar_mid_p,
     percentile_interval,
     probability_of_improvement,
+    rank_biserial,
     rope_verdict,
     t_interval,
     t_p_value,
@@ -27,16 +32,21 @@ from camp_bench.comparison.stats.per_image import (
     metric_names,
     per_image,
     shares,
+    with_shared_groups,
 )
 from camp_bench.comparison.stats.resampling import RESAMPLES, bootstrap, sign_flip_p
 
 __all__ = [
+    "ADJUSTMENTS",
     "RESAMPLES",
     "Error",
     "PerImage",
+    "Sources",
+    "benjamini_hochberg",
     "bootstrap",
     "clustered_error",
     "combined_error",
+    "error_sources",
     "fold_mean",
     "holm",
     "influences",
@@ -45,6 +55,7 @@ __all__ = [
     "per_image",
     "percentile_interval",
     "probability_of_improvement",
+    "rank_biserial",
     "rope_verdict",
     "shares",
     "sign_flip_p",
@@ -52,4 +63,5 @@ __all__ = [
     "t_p_value",
     "wilcoxon_p",
     "wins_ties_losses",
+    "with_shared_groups",
 ]

@@ -6,6 +6,7 @@ a metric is the mean of the folds' own. rsum is the sum of R@1, 5 and 10 both wa
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,17 @@ import numpy.typing as npt
 from camp_bench.errors import DataError
 from camp_bench.ranking.metrics import RECALL_AT, Counts, expected_rank, hit_at
 
-__all__ = ["PerImage", "clustered_error", "fold_mean", "influences", "metric_names", "per_image", "shares"]
+__all__ = [
+    "PerImage",
+    "clustered_error",
+    "fold_mean",
+    "grouped_sums",
+    "influences",
+    "metric_names",
+    "per_image",
+    "shares",
+    "with_shared_groups",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,6 +41,7 @@ class PerImage:
     t2i_hits: (images, ks), hits summed over the image's captions. captions: (images,), how many it has.
     i2t_ranks: (images,), t2i_ranks: (captions,), expected ranks. image_of: (captions,), the image of each caption.
     fold_of: (images,), which fold each image is ranked in, 0 to F - 1.
+    group_of: (images,), a number that images which are nearly the same share; None where all are independent.
     """
 
     ks: tuple[int, ...]
@@ -40,6 +52,7 @@ class PerImage:
     t2i_ranks: Floats
     image_of: npt.NDArray[np.int64]
     fold_of: npt.NDArray[np.int64]
+    group_of: npt.NDArray[np.int64] | None = None
 
     @property
     def n_images(self) -> int:
@@ -58,10 +71,12 @@ def per_image(
     *,
     ks: Sequence[int] = RECALL_AT,
     folds: Sequence[npt.NDArray[np.integer[Any]]] | None = None,
+    groups: Counts | None = None,
 ) -> PerImage:
     """Return a run's results by image, from b, n, p of each query.
 
-    i2t: three (images,) arrays; t2i: three (captions,) arrays; folds: the images of each, None for one fold of all.
+    i2t: three (images,) arrays; t2i: three (captions,) arrays; folds: the images of each, None for one fold of all;
+    groups: (images,), equal for images that are nearly the same.
     R@1, 5 and 10 are added to ks where missing. Raises DataError where these don't belong together.
     """
     images, captions = len(i2t[0]), len(t2i[0])
@@ -75,6 +90,8 @@ def per_image(
     fold_of = np.full(images, 0 if folds is None else -1, dtype=np.int64)
     for number, members in enumerate(folds or ()):
         fold_of[members] = number
+    if groups is not None and len(groups) != images:
+        raise DataError(f"groups: expected {images:,} numbers, one an image, got {len(groups):,}")
     own = np.bincount(owner, minlength=images)
     counted = np.bincount(fold_of[owner] + 1, minlength=int(fold_of.max()) + 2)
     if fold_of.min() < 0 or (counted[1:] == 0).any():
@@ -90,6 +107,7 @@ def per_image(
         t2i_ranks=expected_rank(*t2i),
         image_of=owner,
         fold_of=fold_of,
+        group_of=None if groups is None or len(np.unique(groups)) == images else np.asarray(groups, dtype=np.int64),
     )
 
 
@@ -127,19 +145,52 @@ def fold_mean(values: Floats, fold_of: npt.NDArray[np.int64]) -> Floats:
     return np.asarray(np.mean([values[fold_of == fold].mean(axis=0) for fold in folds], axis=0), dtype=np.float64)
 
 
-def clustered_error(values: Floats, fold_of: npt.NDArray[np.int64]) -> Floats:
+def clustered_error(
+    values: Floats, fold_of: npt.NDArray[np.int64], group_of: npt.NDArray[np.int64] | None = None
+) -> Floats:
     """Return the standard error of `fold_mean`, the images of each fold drawn at random; (columns,).
 
-    values: (images, columns), `influences` of a run or the difference of two runs' (which makes it paired). NaN where a
-    fold has fewer than two images.
+    values: (images, columns), `influences` of a run or the difference of two runs' (which makes it paired). group_of:
+    as in `PerImage`; then groups are what is drawn. NaN where a fold has fewer than two images or groups.
     """
     variances = []
     for fold in range(int(fold_of.max()) + 1):
         members = values[fold_of == fold]
         centred = members - members.mean(axis=0)
+        if group_of is not None:
+            centred = grouped_sums(centred, group_of[fold_of == fold])
+        drawn = np.float64(len(centred))
         with np.errstate(divide="ignore", invalid="ignore"):
-            variances.append((centred**2).sum(axis=0) / np.float64(len(members) - 1) / len(members))
+            variances.append((centred**2).sum(axis=0) * drawn / (drawn - 1) / len(members) ** 2)
     return np.asarray(np.sqrt(np.sum(variances, axis=0)) / len(variances), dtype=np.float64)
+
+
+def with_shared_groups(runs: Sequence[PerImage]) -> list[PerImage]:
+    """Return the runs with one grouping of images for all: what is nearly the same to any of them is so for all.
+
+    Runs on the same images differ in this where their features do, or where a record is too old to say.
+    """
+    known = [run.group_of for run in runs if run.group_of is not None]
+    if not known:
+        return list(runs)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    images = runs[0].n_images
+    rows = np.tile(np.arange(images), len(known))
+    ends = [np.unique(groups, return_index=True, return_inverse=True) for groups in known]
+    columns = np.concatenate([first[place] for _, first, place in ends])
+    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(images, images))
+    group_of = connected_components(graph, directed=False)[1].astype(np.int64)
+    return [dataclasses.replace(run, group_of=group_of) for run in runs]
+
+
+def grouped_sums(values: Floats, group_of: npt.NDArray[np.int64]) -> Floats:
+    """Return the sum of the rows of each group, (groups, columns), groups in the order of their numbers."""
+    numbers, place = np.unique(group_of, return_inverse=True)
+    sums = np.zeros((len(numbers), *values.shape[1:]))
+    np.add.at(sums, place, values)
+    return sums
 
 
 def _mean_captions(run: PerImage) -> Floats:

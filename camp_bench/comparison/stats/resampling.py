@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.comparison.stats.per_image import PerImage, metric_names
+from camp_bench.comparison.stats.per_image import PerImage, grouped_sums, metric_names
 from camp_bench.errors import DataError
 from camp_bench.ranking.metrics import RECALL_AT
 
@@ -37,14 +37,16 @@ def bootstrap(
 ) -> dict[str, Floats]:
     """Return metrics of resampled test sets by name, (runs, resamples) each: recalls in percent, MedR, rsum.
 
-    Images are drawn with replacement within their fold and bring all their captions. All runs, both directions and
-    all metrics share each resample, so that differences and sums have honest intervals.
+    Images, or groups of nearly the same ones, are drawn with replacement within their fold and bring all their
+    captions. All runs, both directions and all metrics share each resample, so that differences and sums have honest
+    intervals.
     Raises DataError where the runs aren't about the same images and captions.
     """
     first = runs[0]
     for run in runs[1:]:
         if run.ks != first.ks or any(
-            not np.array_equal(getattr(run, name), getattr(first, name)) for name in ("image_of", "fold_of", "captions")
+            not np.array_equal(getattr(run, name), getattr(first, name))
+            for name in ("image_of", "fold_of", "captions", "group_of")
         ):
             raise DataError("bootstrap: the runs differ in images, captions or folds; they can't share a resample")
     width = len(first.ks)
@@ -56,7 +58,7 @@ def bootstrap(
     for start, stop in _chunks(resamples, first.n_images):
         for plan in plans:
             weights = _draw(rng, stop - start, plan.size)
-            drawn = weights.sum(axis=1), weights @ plan.captions
+            drawn = weights @ plan.images, weights @ plan.captions
             sums = (weights @ plan.hits).reshape(stop - start, len(runs), 2, width)
             for half in (0, 1):
                 part = sums[:, :, half].transpose(1, 2, 0) * 100.0 / np.maximum(drawn[half], 1)
@@ -71,16 +73,24 @@ def bootstrap(
 
 
 def sign_flip_p(
-    differences: Floats, fold_of: Counts, *, rng: np.random.Generator, permutations: int = RESAMPLES
+    differences: Floats,
+    fold_of: Counts,
+    group_of: Counts | None = None,
+    *,
+    rng: np.random.Generator,
+    permutations: int = RESAMPLES,
 ) -> Floats:
     """Return two-sided p-values, (columns,), of the hypothesis that each image is as likely to favour either side.
 
     differences: (images, columns), two sides' `shares` subtracted; the statistic is their `fold_mean`. A permutation
-    flips the sign of whole images, the same for all columns. p = (b + 1) / (B + 1), b counting permutations that are
-    at least as far from 0 as what was observed (Phipson and Smyth, 2010).
+    flips the sign of whole images, or of groups of nearly the same ones, the same for all columns.
+    p = (b + 1) / (B + 1), b counting permutations that are at least as far from 0 as what was observed (Phipson and
+    Smyth, 2010).
     """
     folds = [np.flatnonzero(fold_of == fold) for fold in range(int(fold_of.max()) + 1)]
     parts = [_exact(differences[members], float(np.abs(differences[members]).sum(axis=0).max())) for members in folds]
+    if group_of is not None:  # sums of what is exact are exact
+        parts = [grouped_sums(part, group_of[members]) for part, members in zip(parts, folds, strict=True)]
     sizes = [len(members) * len(folds) for members in folds]
     observed = np.abs(sum(part.sum(axis=0) / size for part, size in zip(parts, sizes, strict=True)))
     beaten = np.zeros(differences.shape[1], dtype=np.int64)
@@ -98,12 +108,16 @@ class _FoldPlan:
     """What doesn't change from resample to resample in one fold."""
 
     def __init__(self, runs: Sequence[PerImage], members: Counts, ways: Sequence[str]) -> None:
-        self.size = len(members)
-        self.captions = runs[0].captions[members].astype(np.float64)
+        group_of = runs[0].group_of
+        numbers = members if group_of is None else group_of[members]
+        drawn, place_of = np.unique(numbers, return_inverse=True)
+        self.size = len(drawn)
+        self.images = np.bincount(place_of).astype(np.float64)
+        self.captions = np.bincount(place_of, weights=runs[0].captions[members])
         hits = np.concatenate([np.concatenate([run.i2t_hits, run.t2i_hits], axis=1)[members] for run in runs], axis=1)
-        self.hits = _exact(hits, self.size * float(max(1.0, hits.max())))
+        self.hits = grouped_sums(_exact(hits, len(members) * float(max(1.0, hits.max() * self.images.max()))), place_of)
         place = np.full(runs[0].n_images, -1, dtype=np.int64)
-        place[members] = np.arange(self.size)
+        place[members] = place_of
         self._medians: dict[str, list[_MedianPlan]] = {way: [] for way in ways}
         for way, own in self._medians.items():
             for run in runs:

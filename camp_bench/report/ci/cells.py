@@ -6,7 +6,7 @@ from camp_bench.gate.verdicts import Row
 
 __all__ = ["HEADERS", "cells"]
 
-HEADERS = ("held", "baseline", "now", "drop", "at least", "limit", "verdict")
+HEADERS = ("held", "baseline", "now", "drop", "at least", "at most", "limit", "verdict")
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -19,6 +19,7 @@ def cells(row: Row) -> tuple[str, ...]:
         shown.format(row.value),
         "" if row.drop is None else f"{row.drop:.2f}{percent}",
         "" if row.bound is None else f"{row.bound:.2f}{percent}",
+        "" if row.upper is None else f"{row.upper:.2f}{percent}",
         f"≥ {row.limit:g}" if row.kind == "floor" else f"{row.limit:g}{percent}",
         row.verdict,
     )

@@ -16,7 +16,13 @@ __all__ = ["print_lines", "print_power", "print_report"]
 
 NARROWEST = 80
 STYLES = {"pass": "green", "warning": "yellow", "failure": "bold red", "unstable": "bold red"}
-OUTCOMES = {"pass": "green", "regression": "bold red", "can't judge": "bold red"}
+OUTCOMES = {
+    "pass": "green",
+    "unproven drop": "bold yellow",
+    "regression": "bold red",
+    "not proven": "bold red",
+    "can't judge": "bold red",
+}
 
 
 def print_report(report: GateReport) -> None:
@@ -53,6 +59,11 @@ def print_power(power: GatePower) -> None:
         f"{power.runs} new run{'s' * (power.runs > 1)} against {power.baseline_runs} of the baseline, "
         f"alpha {power.alpha:g}" + (f" over {len(power.rows)} metrics" if len(power.rows) > 1 else ""),
         f"spread between seeds: {power.source}",
+    ]
+    lines += [
+        f"if seeds spread twice as far as published, {row.metric}'s drop is caught in {row.chance_doubled:.0%}"
+        for row in power.rows
+        if row.chance_doubled is not None
     ]
     if power.at_least:
         lines.append("one baseline run doesn't tell how alike two runs are, so these are bounds; save two or more")

@@ -20,29 +20,34 @@ from camp_bench.report.foreign_text import one_line
 __all__ = ["benchmark_json", "junit_xml", "markdown_summary", "report_json", "write_report"]
 
 SUITE = "camp-bench check"
+UNPROVEN = "unproven drop"
 
 
 def junit_xml(report: GateReport) -> bytes:
     """Return a JUnit report: a case for each row, `failure` for a regression, `error` for what can't be judged.
 
+    A drop beyond its tolerance that chance may have done is `skipped`: neither passed nor failed, and counted apart.
     A check that could not be made is a suite with one case in error, never an empty one that a CI takes for success.
     """
     levels = [row.level(strict=report.strict) for row in report.rows]
     broken = report.error is not None
+    unproven = [row.verdict == UNPROVEN and level == "warning" for row, level in zip(report.rows, levels, strict=True)]
     suite = ET.Element(
         "testsuite",
         name=SUITE,
         tests=str(len(levels) + broken),
         failures=str(levels.count("failure")),
         errors=str(levels.count("unstable") + broken),
-        skipped="0",
+        skipped=str(sum(unproven)),
     )
     title = one_line(report.title)
-    for row, level in zip(report.rows, levels, strict=True):
+    for row, level, open_ in zip(report.rows, levels, unproven, strict=True):
         case = ET.SubElement(suite, "testcase", classname=title, name=f"{row.kind} {one_line(row.name)}", time="0")
         if level in ("failure", "unstable"):
             kind = "failure" if level == "failure" else "error"
             ET.SubElement(case, kind, type=row.verdict, message=one_line(row.reason))
+        elif open_:
+            ET.SubElement(case, "skipped", type=row.verdict, message=f"{row.verdict}: {one_line(row.reason)}")
         else:
             ET.SubElement(case, "system-out").text = f"{row.verdict}: {one_line(row.reason)}"
     if report.error is not None:
@@ -61,7 +66,7 @@ def markdown_summary(report: GateReport) -> bytes:
     if report.error is not None:
         lines += [markdown(report.error), ""]
     if report.rows:
-        lines += [f"| {' | '.join(HEADERS)} |", "|:--|--:|--:|--:|--:|--:|:--|"]
+        lines += [f"| {' | '.join(HEADERS)} |", f"|:--|{'--:|' * (len(HEADERS) - 2)}:--|"]
         lines += [_markdown_row(row, report) for row in report.rows]
         lines.append("")
     told = [row.reason for row in report.rows if row.level(strict=report.strict) != "pass"]

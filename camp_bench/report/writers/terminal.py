@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from camp_bench.comparison import Comparison
-from camp_bench.report.comparison import comparison_sheets, title_of
+from camp_bench.report.comparison import comparison_sheets, summary_sheet, title_of
 from camp_bench.report.document import Cell, Column, Sheet
 from camp_bench.report.foreign_text import plain, visible
-from camp_bench.report.prose import explain
+from camp_bench.report.prose import explain, verdict
 
 __all__ = ["draw_comparisons", "draw_sheet", "raised", "terminal_tables"]
 
@@ -25,19 +25,26 @@ FOLDED = 12
 LETTERS = dict(zip("abcdefghijklmnoprstuvwxyz0123456789", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
 
 
-def draw_comparisons(console: Console, tables: Sequence[Comparison], *, explained: bool = False) -> None:
-    """Print comparisons one after the other, their notes below."""
+def draw_comparisons(
+    console: Console, tables: Sequence[Comparison], *, explained: bool = False, full: bool = False
+) -> None:
+    """Print comparisons one after the other: the verdict, a short table or all of them, the notes."""
     for count, table in enumerate(tables):
         if count:
             console.print()
         console.print(plain(title_of(table), "bold"), soft_wrap=True)
-        for sheet in comparison_sheets(table):
+        console.print(plain(verdict(table)))
+        for sheet in comparison_sheets(table) if full else [summary_sheet(table)]:
             draw_sheet(console, sheet)
         for note in table.notes:
             console.print(plain(f"note: {note}"))
         if explained:
             console.print()
             console.print(plain(explain(table)))
+        if not full:
+            console.print(
+                plain("--full: all metrics, each difference with its test, and where the error comes from", "dim")
+            )
 
 
 def draw_sheet(console: Console, sheet: Sheet) -> None:

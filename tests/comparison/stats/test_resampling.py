@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import subprocess
 import sys
 
@@ -9,7 +11,16 @@ import numpy as np
 import pytest
 from per_image_examples import made_run, run_on
 
-from camp_bench.comparison.stats import PerImage, bootstrap, clustered_error, fold_mean, influences, shares, sign_flip_p
+from camp_bench.comparison.stats import (
+    PerImage,
+    bootstrap,
+    clustered_error,
+    fold_mean,
+    influences,
+    shares,
+    sign_flip_p,
+    with_shared_groups,
+)
 from camp_bench.comparison.stats import resampling as module
 from camp_bench.errors import DataError
 
@@ -33,6 +44,42 @@ def test_bootstrap_is_the_plain_loop(uneven: bool, tied: int) -> None:
     fast = bootstrap([run], rng=np.random.default_rng(4), resamples=50)
     for name, values in plain_bootstrap(run, 50, np.random.default_rng(4)).items():
         assert fast[name][0] == pytest.approx(np.array(values), abs=1e-6), name
+
+
+def test_groups_are_drawn_flipped_and_counted_as_one() -> None:
+    rng = np.random.default_rng(3)
+    run = dataclasses.replace(made_run(rng, images=40, uneven=True), group_of=np.arange(40) // 4 * 4)
+    fast = bootstrap([run], rng=np.random.default_rng(4), resamples=30)
+    images = [np.flatnonzero(run.group_of == group) for group in range(0, 40, 4)]
+    for number, groups in enumerate(np.random.default_rng(4).integers(0, 10, size=(30, 10))):
+        drawn = np.concatenate([images[group] for group in groups])
+        ranks = np.concatenate([run.t2i_ranks[run.image_of == image] for image in drawn])
+        assert fast["i2t.R@5"][0, number] == pytest.approx(100 * run.i2t_hits[drawn, run.ks.index(5)].mean())
+        assert fast["t2i.R@1"][0, number] == pytest.approx(100 * run.t2i_hits[drawn, 0].sum() / len(ranks))
+        assert fast["t2i.MedR"][0, number] == np.floor(np.median(ranks))
+    values, fold_of = influences(run), run.fold_of
+    centred = values - values.mean(axis=0)
+    sums = np.array([centred[own].sum(axis=0) for own in images])
+    error = clustered_error(values, fold_of, run.group_of)
+    assert error == pytest.approx(np.sqrt((sums**2).sum(axis=0) * 10 / 9) / 40)
+    assert clustered_error(values, fold_of, np.arange(40)) == pytest.approx(clustered_error(values, fold_of))
+    means = np.array([values[own].sum(axis=0) for own in images])
+    p = sign_flip_p(values - 50, fold_of, run.group_of, rng=np.random.default_rng(0))
+    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
+    exact = np.abs(signs @ (means - 200)) >= np.abs((means - 200).sum(axis=0)) - 1e-9
+    assert p == pytest.approx(exact.mean(axis=0), abs=0.03)
+
+
+def test_groups_are_shared_by_all_runs_of_a_table() -> None:
+    rng = np.random.default_rng(3)
+    runs = [run_on(np.arange(6), rng) for _ in range(3)]
+    one, other, old = runs
+    one = dataclasses.replace(one, group_of=np.array([0, 0, 2, 3, 4, 5]))
+    other = dataclasses.replace(other, group_of=np.array([0, 1, 1, 3, 4, 4]))
+    for run in with_shared_groups([one, other, old]):
+        assert run.group_of is not None
+        assert run.group_of.tolist() == [0, 0, 0, 1, 2, 2]
+    assert with_shared_groups([old]) == [old]
 
 
 def test_medians_beyond_the_window_are_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
