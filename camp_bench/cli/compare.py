@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 __all__ = ["compare"]
 
 
@@ -47,13 +49,8 @@ def compare(
         int | None,
         typer.Option(metavar="N", help="List the N queries on which two rows differ most, in place of tables."),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="FORMAT", help="table, markdown, latex, csv, json or html.  [default: by -o, or table]"
-        ),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
+    form: Format = None,
+    output: Output = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go without records that can't be used; name them.")
     ] = False,
@@ -65,11 +62,12 @@ def compare(
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (Holm). What differs beside the models is named below.
     """
-    from camp_bench.cli.output import names_of, say, show, whole_numbers, write_text
+    from camp_bench.cli.output import Show, names_of, say, whole_numbers
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
-    from camp_bench.report import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
+    from camp_bench.report import comparison_document
+    from camp_bench.report.listings import queries_document
 
-    chosen = format_of(form, output)
+    show = Show(form, output)
     places = paths or [Path("results")]
     options = CompareOptions(
         metrics=names_of(metrics, "--metrics"),
@@ -86,17 +84,9 @@ def compare(
         seed=seed,
     )
     if queries is not None:
-        found = query_differences(places, queries, options, skip_bad=skip_bad)
-        sheet = queries_sheet(found)
-        if chosen == "table":
-            show(lambda console: draw_sheet(console, sheet), output)
-        else:
-            write_text(render_sheet(sheet, chosen, found), output)
+        show(queries_document(query_differences(places, queries, options, skip_bad=skip_bad)))
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     for item in bad:
         say(f"skipped: {' '.join(item.reason.split())}", err=True)
-    if chosen == "table":
-        show(lambda console: draw_comparisons(console, tables, explained=explain), output)
-    else:
-        write_text(render(tables, chosen, explained=explain), output)
+    show(comparison_document(tables, explained=explain))
