@@ -28,8 +28,10 @@ from camp_bench.cli.evaluate import evaluate
 from camp_bench.cli.export import export
 from camp_bench.cli.features import features
 from camp_bench.cli.models import models
+from camp_bench.cli.plot import plot
 from camp_bench.cli.power import power
 from camp_bench.cli.published import published
+from camp_bench.cli.report import report
 from camp_bench.cli.run import run
 from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
@@ -45,6 +47,8 @@ app = typer.Typer(
 app.command()(run)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(report)
+app.command()(plot)
 app.command()(check)
 app.add_typer(baseline, name="baseline")
 app.command()(power)

@@ -7,17 +7,14 @@ from typing import Annotated
 
 import typer
 
-from camp_bench.cli.options import Format, Output
+from camp_bench.cli.options import Format, Models, Output, Paths, SkipBad, SplitOnly
 
 __all__ = ["compare"]
 
 
 def compare(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH", help="Runs, or folders of runs.  [default: results]", show_default=False),
-    ] = None,
-    models: Annotated[str | None, typer.Option(metavar="A,B", help="Only these rows.")] = None,
+    paths: Paths = None,
+    models: Models = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -42,7 +39,7 @@ def compare(
     sort: Annotated[
         str, typer.Option(metavar="METRIC", help="Best first by a metric; or 'model', or 'none'.")
     ] = "rsum",
-    split: Annotated[str | None, typer.Option(metavar="NAME", help="Only evaluations of this split.")] = None,
+    split: SplitOnly = None,
     published: Annotated[bool, typer.Option("--published", help="Add the papers' figures, where they fit.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Write the paragraph that a paper needs.")] = False,
     queries: Annotated[
@@ -51,9 +48,7 @@ def compare(
     ] = None,
     form: Format = None,
     output: Output = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go without records that can't be used; name them.")
-    ] = False,
+    skip_bad: SkipBad = False,
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap and of the sign flips.")] = 10_000,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the resampling: same seed, same digits.")] = 0,
 ) -> None:

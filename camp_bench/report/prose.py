@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
 from camp_bench.report.document import number
 
-__all__ = ["explain"]
+__all__ = ["explain", "verdict"]
 
 
 def explain(table: Comparison) -> str:
@@ -19,6 +19,27 @@ def explain(table: Comparison) -> str:
     if table.notes:
         parts.append("Besides: " + "; ".join(table.notes) + ".")
     return " ".join(parts)
+
+
+def verdict(table: Comparison) -> str:
+    """Return in one sentence which rows lead, and which of them can't be told apart."""
+    metric = "rsum" if "rsum" in table.tested else table.tested[0]
+    lower = metric.endswith("MedR")
+    ordered = sorted(table.rows, key=lambda row: row.estimates[metric].value, reverse=not lower)
+    leader, item = ordered[0], ordered[0].estimates[metric]
+    interval = ""
+    if item.low is not None and item.high is not None:
+        interval = f", {_level(table)} interval {number(item.low)} to {number(item.high)}"
+    figure = f"{metric} {number(item.value, metric)}{interval}; scope {item.scope}"
+    if len(ordered) == 1:
+        return f"{leader.label} stands alone ({figure}): there is nothing to compare it with."
+    beaten = leader.beats.get(metric, ())
+    equals = [row.label for row in ordered[1:] if row.letter not in beaten]
+    sure = f"Holm p < {table.alpha:g}"
+    if not equals:
+        return f"{leader.label} leads ({figure}), significantly ahead of all others ({sure})."
+    rest = "; it is significantly ahead of the others" if len(equals) < len(ordered) - 1 else ""
+    return f"{leader.label} has the highest {metric} ({figure}), and can't be told apart from {_listed(equals)}{rest}."
 
 
 def _what(table: Comparison) -> str:
