@@ -33,6 +33,7 @@ from camp_bench.cli.power import power
 from camp_bench.cli.published import published
 from camp_bench.cli.report import report
 from camp_bench.cli.run import run
+from camp_bench.cli.show import list_runs, show
 from camp_bench.cli.throughput import throughput
 from camp_bench.errors import CampBenchError
 
@@ -41,13 +42,15 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(report)
+app.command()(show)
+app.command("list")(list_runs)
 app.command()(plot)
 app.command()(check)
 app.add_typer(baseline, name="baseline")

@@ -46,6 +46,7 @@ def compare(
         int | None,
         typer.Option(metavar="N", help="List the N queries on which two rows differ most, in place of tables."),
     ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the settings that differ, in place of tables.")] = False,
     form: Format = None,
     output: Output = None,
     skip_bad: SkipBad = False,
@@ -80,6 +81,12 @@ def compare(
     )
     if queries is not None:
         show(queries_document(query_differences(places, queries, options, skip_bad=skip_bad)))
+        return
+    if diff:
+        from camp_bench.comparison.study import studies
+        from camp_bench.report.study import settings_document
+
+        show(settings_document(studies(places, options, skip_bad=skip_bad)))
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     for item in bad:

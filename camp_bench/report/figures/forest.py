@@ -5,7 +5,7 @@ from __future__ import annotations
 from camp_bench.comparison.study import Study
 from camp_bench.report.document import number, p_text
 from camp_bench.report.figures.drawn import Drawn
-from camp_bench.report.figures.style import COLUMN, bars, colour, label, new_figure, styled
+from camp_bench.report.figures.style import COLUMN, colour, label, new_figure, styled
 
 __all__ = ["draw"]
 
@@ -27,7 +27,8 @@ def draw(study: Study) -> Drawn | None:
     for place, (_, test) in enumerate(lines):
         sure = test.p_holm is not None and test.p_holm < table.alpha
         look = {"color": colour(0) if sure else colour(6), "markerfacecolor": colour(0) if sure else "none"}
-        bars(axis, [-place], [test.difference], [test.low or 0.0], [test.high or 0.0], **look)
+        ends = [[test.difference - (test.low or 0.0)], [(test.high or 0.0) - test.difference]]
+        axis.errorbar([test.difference], [-place], xerr=ends, fmt="o", markersize=3.5, capsize=2, **look)
     axis.axvline(0, color=colour(6), linewidth=0.8)
     if table.rope is not None:
         axis.axvspan(-table.rope, table.rope, color=colour(6), alpha=0.15, linewidth=0)

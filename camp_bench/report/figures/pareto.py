@@ -39,6 +39,6 @@ def draw(study: Study) -> Drawn | None:
         for run in row.runs
     }
     caption = (
-        f"Timed once a run while it ran ({', '.join(sorted(devices))}); `camp-bench throughput` measures it with care."
+        f"Timed once a run while it ran ({', '.join(sorted(devices))}); camp-bench throughput measures it with care."
     )
     return Drawn(figure, "Recall against speed", text, caption)

@@ -17,7 +17,6 @@ from camp_bench.report.foreign_text import visible
 __all__ = [
     "COLUMN",
     "PAGE_WIDTH",
-    "bars",
     "colour",
     "dashes",
     "figure_bytes",
@@ -50,7 +49,7 @@ def styled() -> Iterator[None]:
         "pdf.fonttype": 42,
         "text.parse_math": False,  # names are text
         "font.family": "sans-serif",
-        "savefig.transparent": True,
+        "axes.facecolor": "none",
         "lines.linewidth": 1.2,
     }
     with rc_context(ink | rest):
@@ -80,24 +79,18 @@ def label(text: str, most: int = 34) -> str:
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
-def bars(axis: Any, places: list[float], values: list[float], low: list[float], high: list[float], **look: Any) -> None:
-    """Draw points with intervals lying across."""
-    errors = [[v - a for v, a in zip(values, low, strict=True)], [b - v for v, b in zip(values, high, strict=True)]]
-    axis.errorbar(values, places, xerr=errors, fmt="o", markersize=3.5, capsize=2, **look)
-
-
-def figure_bytes(figure: Figure, form: str) -> bytes:
+def figure_bytes(figure: Figure, form: str, ground: str = "white") -> bytes:
     """Return a figure as a file of the format: pdf, svg or png, the same bytes for the same figure."""
     buffer = io.BytesIO()
     metadata = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}.get(form)
     with styled():
-        figure.savefig(buffer, format=form, metadata=metadata, dpi=300, transparent=form == "svg", facecolor="white")
+        figure.savefig(buffer, format=form, metadata=metadata, dpi=300, facecolor=ground)
     return buffer.getvalue()
 
 
 def svg_element(figure: Figure, name: str, title: str, description: str) -> str:
     """Return an svg element to stand in a page: its ids its own, its ink the page's, and a text in its place."""
-    text = figure_bytes(figure, "svg").decode()
+    text = figure_bytes(figure, "svg", "none").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{name}-", text)

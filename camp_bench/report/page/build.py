@@ -29,6 +29,7 @@ __all__ = ["report_page"]
 QUERIES = 8
 EXAMPLES = 2
 """Of each model: pairs whose attention is drawn."""
+TABLES = ("models", "differences", "secondary")
 ALONE = ("forest", "recall", "ranks", "pareto", "training", "seeds")
 
 
@@ -68,12 +69,12 @@ def _part(study: Study, name: str) -> dict[str, Any]:
         "verdict": verdict(table),
         "explained": explain(table),
         "notes": table.notes,
-        "tables": {kind: _table(sheet) for kind, sheet in sheets.items()},
+        "tables": {kind: _table(sheets[kind]) if kind in sheets else None for kind in TABLES},
         "compared": [
             (sheet.title, _table(sheet)) for sheet in (data_sheet(study), settings_sheet(study), runs_sheet(study))
         ],
         "commands": commands_of(study),
-        "figures": {kind: figure for kind, figure in figures.items() if figure is not None},
+        "figures": figures,
         "rows": study.rows,
         "queries": [_shown(item, pictures) for item in queries],
         "missing": missing,

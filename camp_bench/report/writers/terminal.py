@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from rich import box
 from rich.cells import cell_len
@@ -35,14 +36,12 @@ class _Drawing:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         solid = "█" if (console.encoding or "").lower().startswith("utf") else "#"
-        begun = False
+        parts: list[RenderableType] = [BLANK]
         for section in self._document.sections:
-            for part in _section(section, options.max_width, solid):
-                if begun or part is not BLANK:
-                    yield part
-                begun = True
-            if section is not self._document.sections[-1]:
-                yield BLANK
+            parts += [*_section(section, options.max_width, solid), BLANK]
+        for before, part in pairwise(parts[:-1]):
+            if part is not BLANK or before is not BLANK:  # never two in a row, and none at the ends
+                yield part
 
 
 def write(document: Document) -> RenderableType:
