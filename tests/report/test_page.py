@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -141,21 +142,31 @@ def test_text_stands_out_from_its_ground_in_light_and_dark(page: str) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; `apt-get install chromium` brings it")
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_browser_shows_and_sorts_it(page: str, tmp_path: Path, width: int) -> None:
-    probe = """<pre id="probe"></pre><script>
-    const head = [...document.querySelectorAll("thead th button")].find(one => one.textContent === "rsum");
+    probe = """
+    const page = document.querySelector("iframe").contentDocument;
+    const head = [...page.querySelectorAll("thead th button")].find(one => one.textContent === "rsum");
     const column = () => [...head.closest("table").tBodies[0].rows].map(row =>
       parseFloat(row.cells[head.parentNode.cellIndex].dataset.value));
     head.click(); const up = column(); head.click(); const down = column();
-    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    document.getElementById("probe").textContent = JSON.stringify({up, down, wide, width: innerWidth});
-    </script></body>"""
-    file = tmp_path / "page.html"
-    file.write_text(page.replace("</body>", probe), encoding="utf-8")
+    const root = page.documentElement, wide = root.scrollWidth - root.clientWidth;
+    document.querySelector("pre").textContent = JSON.stringify({up, down, wide, width: root.clientWidth});
+    """
+    frame = f'<iframe style="width:{width}px;height:800px;border:0" srcdoc="{html.escape(page)}"></iframe>'
+    file = tmp_path / "frame.html"  # as a window is never narrower than 500
+    script = f"<script>addEventListener('load', () => {{{probe}}})</script>"
+    file.write_text(f"<!doctype html>{frame}<pre></pre>{script}", encoding="utf-8")
     done = subprocess.run(
         [
             str(CHROMIUM),
-            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--user-data-dir={tmp_path}"),
-            f"--window-size={width},800",
+            *(
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--enable-logging=stderr",
+                f"--user-data-dir={tmp_path}",
+            ),
+            "--window-size=1400,900",
             "--dump-dom",
             file.as_uri(),
         ],
@@ -164,7 +175,7 @@ def test_a_browser_shows_and_sorts_it(page: str, tmp_path: Path, width: int) -> 
         timeout=120,
         check=True,
     )
-    found = json.loads(re.findall(r'<pre id="probe">(.*?)</pre>', done.stdout)[-1])
+    found = json.loads(re.findall(r"<pre>(.*?)</pre>", done.stdout)[-1])
     assert found["up"] == sorted(found["up"])
     assert found["down"] == found["up"][::-1]
     assert len(set(found["up"])) == 3
