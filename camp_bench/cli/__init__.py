@@ -20,6 +20,7 @@ import typer
 from camp_bench import __version__
 from camp_bench.cli.add import add
 from camp_bench.cli.baseline import baseline
+from camp_bench.cli.bundle import bundle
 from camp_bench.cli.check import check
 from camp_bench.cli.compare import compare
 from camp_bench.cli.convert import convert
@@ -52,6 +53,7 @@ app.command()(report)
 app.command()(show)
 app.command("list")(list_runs)
 app.command()(plot)
+app.command()(bundle)
 app.command()(check)
 app.add_typer(baseline, name="baseline")
 app.command()(power)
