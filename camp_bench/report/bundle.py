@@ -104,10 +104,13 @@ def verify_bundle(file: Path) -> tuple[int, int]:
 
 
 def _record_files(file: Path) -> dict[str, bytes]:
-    """Return a run's record and per-query results under the names that they have in a bundle."""
+    """Return a run's record and per-query results by their names in a bundle; weights and score matrices stay out."""
     record = read_record(file)
     kept = [str(name) for item in record.evaluations for name in (item.queries, item.examples) if name]
     clean = msgspec.convert(without_paths(msgspec.to_builtins(record)), RunRecord)
+    evaluations = tuple(msgspec.structs.replace(item, scores=None) for item in clean.evaluations)
+    files = {name: checksum for name, checksum in record.files.items() if name in kept}
+    clean = msgspec.structs.replace(clean, evaluations=evaluations, files=files)
     home = f"records/{PurePosixPath(record.run_id).name}"
     content = {f"{home}/{name}": read_file(file.parent, record, name) for name in dict.fromkeys(kept)}
     return content | {f"{home}/{RECORD_NAME}": _json(clean)}

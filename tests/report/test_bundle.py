@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -27,6 +28,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             dataset={"source": "/home/alice/data/mine"},
             command=("camp-bench", "run", "--data", "/home/alice/data/mine", "--results=/scratch/alice/r"),
         )
+        (results / f"{model}-s0" / "weights.safetensors").write_bytes(b"weights")
+        record = json.loads((results / f"{model}-s0" / "record.json").read_text())
+        record["files"]["weights.safetensors"] = hashlib.sha256(b"weights").hexdigest()
+        (results / f"{model}-s0" / "record.json").write_text(json.dumps(record))
     content = make_bundle([results], "0")
     assert make_bundle([results], "0") == content
     return content
@@ -48,6 +53,7 @@ def test_what_is_in_it_and_how_it_is_made_again(made: bytes, tmp_path: Path) -> 
     files, runs = verify_bundle(tmp_path / "b.zip")
     with zipfile.ZipFile(io.BytesIO(made)) as bundle:
         names = bundle.namelist()
+        assert not any(name.endswith((".safetensors", ".npy")) for name in names)
         manifest = json.loads(bundle.read("manifest.json"))
         assert all(b"alice" not in bundle.read(name) for name in names)
         bundle.extractall(tmp_path / "out")
@@ -78,8 +84,6 @@ def test_what_was_changed_never_passes(made: bytes, tmp_path: Path, name: str, n
 
 def test_figures_that_do_not_follow_never_pass(made: bytes, tmp_path: Path) -> None:
     """A forger keeps the checksums right; the figures still have to follow from the ranks."""
-    import hashlib
-
     name = "records/camp-s0/record.json"
     with zipfile.ZipFile(io.BytesIO(made)) as bundle:
         record, manifest = json.loads(bundle.read(name)), json.loads(bundle.read("manifest.json"))
