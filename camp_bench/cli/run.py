@@ -231,3 +231,15 @@ def _execute(
         with suppress(BrokenPipeError):  # which would hide the error that ended the runs
             if finished:
                 show(results_document(finished, "test"))
+    if finished and show.form == "table" and show.output is None:
+        _close([folder for folder, _ in finished], experiment.results, show)
+
+
+def _close(folders: Sequence[Path], results: str, show: Show) -> None:
+    """Say what the runs of this call come to, and what can be done with them next."""
+    from camp_bench.errors import CampBenchError
+    from camp_bench.report import Document
+    from camp_bench.report.results import closing_section
+
+    with suppress(CampBenchError):  # runs that can't be compared, by a plug-in of any kind, are finished all the same
+        show(Document("", (closing_section(folders, results),), None))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from camp_bench.comparison import ResultGroup, group_results, run_seconds
+from camp_bench.comparison import CompareOptions, ResultGroup, compare_groups, group_results, run_seconds
 from camp_bench.records import RunRecord
 from camp_bench.report.comparison import title_of
 from camp_bench.report.document import Cell, Column, Document, Remark, Section, Sheet, number
+from camp_bench.report.prose import verdict
 
-__all__ = ["format_duration", "results_document", "results_section"]
+__all__ = ["closing_section", "format_duration", "results_document", "results_section"]
 
 METRICS = tuple(f"{direction}.{name}" for direction in ("i2t", "t2i") for name in ("R@1", "R@5", "R@10", "MedR"))
 LOWER_IS_BETTER = "MedR"
@@ -30,6 +32,19 @@ def results_document(finished: Sequence[tuple[Path, RunRecord]], split: str) -> 
         remarks = (*last.remarks, *map(Remark, lines))
         sections[-1] = Section(last.title, (), last.sheets, remarks)
     return Document("camp-bench run", tuple(sections), {"groups": groups, "folders": [str(f) for f, _ in finished]})
+
+
+def closing_section(folders: Sequence[Path], results: str) -> Section:
+    """Return the verdict on runs that have just finished, and what to do with them next.
+
+    Raises what comparing them raises.
+    """
+    tables, _ = compare_groups(folders, CompareOptions())
+    where = shlex.quote(results)
+    lines = (f"camp-bench report {where} -o report.html", f"camp-bench compare {where} --explain")
+    shown = f"camp-bench show {shlex.quote(str(_from_here(folders[-1])))}"
+    remarks = (*(Remark(verdict(table), "so far") for table in tables), Remark("next:"))
+    return Section(remarks=(*remarks, *(Remark(f"  {line}") for line in (*lines, shown))))
 
 
 def results_section(group: ResultGroup) -> Section:
