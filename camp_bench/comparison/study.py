@@ -75,11 +75,12 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of a model's first answers: what it is, and whether it is right."""
+    """One of a model's first answers: what it is, whether it is right, and the id of the image where it is one."""
 
     id: int
     text: str
     right: bool
+    image: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +178,15 @@ def _disagreement(
     own = np.flatnonzero(image_of == image).tolist()
     right = set(own) if way == "i2t" else {image}
 
+    def name(item: int) -> str:
+        return (ids[item] if ids else f"image {item}") if way == "t2i" else ""
+
     def text(item: int) -> str:
         if way == "i2t":
             return captions[item] if captions else f"caption {item}"
         first = np.flatnonzero(image_of == item)
         told = captions[int(first[0])] if captions and len(first) else ""
-        return f"{ids[item] if ids else f'image {item}'}{f': {told}' if told else ''}"
+        return f"{name(item)}{f': {told}' if told else ''}"
 
     return Disagreement(
         way=way,
@@ -192,7 +196,8 @@ def _disagreement(
         right=tuple(text(item) for item in sorted(right)),
         ranks={letter: float(values[query]) for letter, values in ranks.items()},
         answers={
-            letter: tuple(Candidate(item, text(item), item in right) for item in top) for letter, top in tops.items()
+            letter: tuple(Candidate(item, text(item), item in right, name(item)) for item in top)
+            for letter, top in tops.items()
         },
     )
 

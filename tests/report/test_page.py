@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from camp_bench.comparison import CompareOptions
 from camp_bench.comparison.study import studies
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
+from camp_bench.data.toy.dataset import draw_pictures, parse_toy
 from camp_bench.records import EpochLog
 from camp_bench.report.page import report_page
+from camp_bench.report.page.pictures import Pictures
 
 EVIL = "<script>alert(1)</script> \"'{{7*7}} \x1b[2J"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -182,3 +186,31 @@ def test_a_browser_shows_and_sorts_it(page: str, tmp_path: Path, width: int) -> 
     assert found["width"] == width
     assert found["wide"] == 0
     assert "CONSOLE" not in done.stderr
+
+
+def test_toy_scenes_are_drawn_and_other_data_are_not() -> None:
+    source = "toy:train=2,dev=2,test=40,regions=8,feature_size=16"
+    pictures = Pictures(source, "test")
+    scenes = [scene for scene, _ in draw_pictures(parse_toy(source), "test")]
+    for number, scene in enumerate(scenes):
+        head, _, content = pictures(f"toy-test-{number:06d}").partition(",")
+        assert head == "data:image/svg+xml;base64"
+        texts = [one.text for one in ET.fromstring(base64.b64decode(content)).iter("{http://www.w3.org/2000/svg}text")]
+        assert sorted(texts[: len(scene.things)]) == sorted(thing.kind for thing in scene.things)
+        assert scene.place in texts
+    assert pictures("toy-test-000040") == ""
+    assert Pictures("nowhere", "test")("a.png") == ""
+    assert Pictures(source, "testall")("toy-testall-000000") == ""
+
+
+def test_no_id_leads_out_of_the_folder_of_pictures(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    for place in (tmp_path / "out.png", tmp_path / "data" / "images" / "in.png"):
+        image.new("RGB", (9, 9)).save(place)
+    (tmp_path / "data" / "images" / "link.png").symlink_to(tmp_path / "out.png")
+    (tmp_path / "data" / "images" / "broken.png").write_bytes(b"no picture")
+    pictures = Pictures(str(tmp_path / "data"), "test")
+    assert pictures("in.png").startswith("data:image/jpeg")
+    for name in ("../../out.png", str(tmp_path / "out.png"), "link.png", "broken.png", "", "a\0b"):
+        assert pictures(name) == ""

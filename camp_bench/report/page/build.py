@@ -61,7 +61,7 @@ def _part(study: Study, name: str) -> dict[str, Any]:
     (section,) = comparison_document([table]).sections
     sheets = {sheet.name: sheet for sheet in section.sheets}
     queries, missing = disagreements(study, QUERIES)
-    pictures = Pictures(study.rows[0].runs[0].record.dataset.source)
+    pictures = Pictures(study.rows[0].runs[0].record.dataset.source, table.split)
     figures = {kind: _figure(KINDS[kind](study), f"{name}-{kind}") for kind in ALONE}
     return {
         "name": name,
@@ -104,13 +104,13 @@ def _examples(study: Study, name: str) -> Iterator[_Figure]:
 
 
 def _shown(item: Disagreement, pictures: Pictures) -> dict[str, Any]:
-    """Return a query with its pictures: of the image that asks, or of the images that answer."""
+    """Return a query with its pictures: of the image that asks or is looked for, and of those that answer."""
     by_image = item.way == "t2i"
     return {
         "query": item,
-        "picture": "" if by_image else pictures(item.image),
+        "picture": pictures(item.image),
         "answers": {
-            letter: [(one, pictures(one.text.partition(": ")[0]) if by_image else "") for one in answers]
+            letter: [(one, pictures(one.image) if by_image else "") for one in answers]
             for letter, answers in item.answers.items()
         },
     }

@@ -1,4 +1,4 @@
-"""Pictures of a dataset, small enough to stand in a page. They are looked for in `images/` of the dataset's folder."""
+"""Pictures of a dataset, small enough to stand in a page: of `images/` in its folder, drawn for toy data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from camp_bench.data.toy.dataset import draw_pictures, parse_toy
+from camp_bench.errors import ConfigError
+from camp_bench.report.page.scenes import scene_svg
+
 __all__ = ["Pictures"]
 
 SIDE = 144
@@ -16,11 +20,11 @@ LARGEST = 30_000_000
 
 
 class Pictures:
-    """Thumbnails as data URIs, by image id; nothing where the folder has no such picture."""
+    """Pictures as data URIs, by image id; nothing where there is no such picture."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, split: str) -> None:
         self._folder = Path(source) / "images"
-        self._known: dict[str, str] = {}
+        self._known: dict[str, str] = _drawn(source, split) if source.partition(":")[0] == "toy" else {}
 
     def __call__(self, name: str) -> str:
         """Return a data URI, "" where there is no picture that can be read."""
@@ -44,3 +48,15 @@ class Pictures:
         except (OSError, ValueError):
             return ""
         return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _drawn(source: str, split: str) -> dict[str, str]:
+    """Return a drawing of each scene of a split of toy data, by its id."""
+    try:
+        scenes = [scene for scene, _ in draw_pictures(parse_toy(source), split)]
+    except (ConfigError, AttributeError):  # another split than toy data have
+        return {}
+    texts = {f"toy-{split}-{number:06d}": scene_svg(scene) for number, scene in enumerate(scenes)}
+    return {
+        name: f"data:image/svg+xml;base64,{base64.b64encode(text.encode()).decode()}" for name, text in texts.items()
+    }
