@@ -54,7 +54,7 @@ def _drawn(source: str, split: str) -> dict[str, str]:
     """Return a drawing of each scene of a split of toy data, by its id."""
     try:
         scenes = [scene for scene, _ in draw_pictures(parse_toy(source), split)]
-    except (ConfigError, AttributeError):  # another split than toy data have
+    except (ConfigError, ValueError):  # another split than toy data have
         return {}
     texts = {f"toy-{split}-{number:06d}": scene_svg(scene) for number, scene in enumerate(scenes)}
     return {
