@@ -89,7 +89,7 @@ def list_baselines(
     rows, bad = [], []
     for file in files:
         try:
-            rows.append((f"{file}:", baseline_summary(read_baseline(file))))
+            rows.append((str(file), baseline_summary(read_baseline(file))))
         except RecordError as error:
             bad.append(str(error))
     if rows:

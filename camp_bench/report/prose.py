@@ -30,16 +30,16 @@ def verdict(table: Comparison) -> str:
     interval = ""
     if item.low is not None and item.high is not None:
         interval = f", {_level(table)} interval {number(item.low)} to {number(item.high)}"
-    figure = f"{metric} {number(item.value, metric)}{interval}; scope {item.scope}"
+    detail = f"{number(item.value, metric)}{interval}; scope {item.scope}"
     if len(ordered) == 1:
-        return f"{leader.label} stands alone ({figure}): there is nothing to compare it with."
+        return f"{leader.label} stands alone ({metric} {detail}): there is nothing to compare it with."
     beaten = leader.beats.get(metric, ())
     equals = [row.label for row in ordered[1:] if row.letter not in beaten]
     sure = f"Holm p < {table.alpha:g}"
     if not equals:
-        return f"{leader.label} leads ({figure}), significantly ahead of all others ({sure})."
+        return f"{leader.label} leads ({metric} {detail}), significantly ahead of all others ({sure})."
     rest = "; it is significantly ahead of the others" if len(equals) < len(ordered) - 1 else ""
-    return f"{leader.label} has the highest {metric} ({figure}), and can't be told apart from {_listed(equals)}{rest}."
+    return f"{leader.label} has the highest {metric} ({detail}), and can't be told apart from {_listed(equals)}{rest}."
 
 
 def _what(table: Comparison) -> str:

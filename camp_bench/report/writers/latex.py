@@ -63,7 +63,7 @@ def write(document: Document) -> str:
 
 def _list(sheet: Sheet, title: str) -> str:
     lines = (": ".join(_cell(cell) for cell in row) for row in sheet.rows)
-    return f"\\paragraph{{{escape(title)}}}\n{_items(lines)}"
+    return (f"\\paragraph{{{escape(title)}}}\n" if title else "") + _items(lines)
 
 
 def _items(lines: Iterable[str]) -> str:

@@ -54,7 +54,7 @@ def _told(item: Remark) -> str:
 def _sheet(sheet: Sheet) -> str:
     heading = f"### {escape(sheet.title)}\n\n" if sheet.title else ""
     if sheet.listed:
-        return heading + "".join(f"- {': '.join(map(_cell, row))}\n" for row in sheet.rows)
+        return heading + "".join(f"- {': '.join(filter(None, map(_cell, row)))}\n" for row in sheet.rows)
     rows = [
         _pipes(escape(column.header) or " " for column in sheet.columns),
         _pipes("---:" if column.right else ":---" for column in sheet.columns),

@@ -78,7 +78,7 @@ def _line(text: str, style: str = "") -> Text:
 
 def _sheet(sheet: Sheet, width: int, solid: str) -> Iterator[RenderableType]:
     if sheet.listed and max((cell_len(visible(row[0].text)) for row in sheet.rows), default=0) > width // 2:
-        yield from (_line(" ".join(_text(cell, solid).plain for cell in row)) for row in sheet.rows)
+        yield from (_line(": ".join(_text(cell, solid).plain for cell in row)) for row in sheet.rows)
         return
     for table in terminal_tables(sheet, width, solid):
         yield from (table,) if sheet.listed else (BLANK, table)
