@@ -43,8 +43,9 @@ $(INSTALLED): $(RUN_INSTALLED)
 
 install: $(INSTALLED) ## make .venv with everything in it (the targets below do so too)
 
-run: $(RUN_INSTALLED) ## run the benchmark; pass options as ARGS="..."
+run: $(RUN_INSTALLED) ## run the benchmark, and write its page; pass options as ARGS="..."
 	$(BIN)/camp-bench run $(ARGS)
+	@test -n "$(ARGS)" || $(BIN)/camp-bench report results -o results/report.html
 
 test: $(INSTALLED) ## run the tests but the slow ones
 	$(BIN)/python -m pytest -n $(WORKERS) -m "$(MARKERS)" $(ARGS)

@@ -23,6 +23,7 @@ with starting():
     from camp_bench import __version__
     from camp_bench.cli.add import add
     from camp_bench.cli.baseline import baseline
+    from camp_bench.cli.bundle import bundle
     from camp_bench.cli.check import check
     from camp_bench.cli.compare import compare
     from camp_bench.cli.convert import convert
@@ -31,9 +32,12 @@ with starting():
     from camp_bench.cli.export import export
     from camp_bench.cli.features import features
     from camp_bench.cli.models import models
+    from camp_bench.cli.plot import plot
     from camp_bench.cli.power import power
     from camp_bench.cli.published import published
+    from camp_bench.cli.report import report
     from camp_bench.cli.run import run
+    from camp_bench.cli.show import list_runs, show
     from camp_bench.cli.throughput import throughput
     from camp_bench.errors import CampBenchError
 
@@ -42,12 +46,17 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(report)
+app.command()(show)
+app.command("list")(list_runs)
+app.command()(plot)
+app.command()(bundle)
 app.command()(check)
 app.add_typer(baseline, name="baseline")
 app.command()(power)

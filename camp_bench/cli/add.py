@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 __all__ = ["add"]
 
 
@@ -27,6 +29,8 @@ def add(
     ] = False,
     memory_budget: Annotated[str, typer.Option(metavar="SIZE", help="Of ranking, e.g. 512MB.")] = "1GB",
     results: Annotated[str, typer.Option(metavar="DIR", help="Where the record goes.")] = "results",
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Make a record of any other system, so that it stands in the same tables.
 
@@ -35,12 +39,15 @@ def add(
     from camp_bench.machine.process import prepare_process
 
     prepare_process()
+    from camp_bench.cli.output import Show
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line, print_results
+    from camp_bench.cli.results import command_line
     from camp_bench.config import check_seeds
     from camp_bench.errors import ConfigError
+    from camp_bench.report.results import results_document
     from camp_bench.runs.add import ExternalSource, add_external
 
+    show = Show(form, output)
     check_seeds((seed,))
     if measure not in ("cosine", "dot"):
         raise ConfigError(f"--measure: got '{measure}', expected cosine or dot")
@@ -64,4 +71,4 @@ def add(
             memory_budget=memory_budget,
             command=command_line(),
         )
-    print_results([finished], split)
+    show(results_document([finished], split))

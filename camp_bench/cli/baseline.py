@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from camp_bench.gate.baseline import Baseline
+from camp_bench.cli.options import Format, Output
 
 __all__ = ["baseline"]
 
@@ -43,6 +41,7 @@ def save(
     from camp_bench.gate.baseline import Baseline, window_of, write_baseline
     from camp_bench.records import find_records
     from camp_bench.records.throughput import read_throughput
+    from camp_bench.report.gate import baseline_summary
 
     if not runs and throughput is None:
         raise ConfigError("RUNS: none given; name the folders of runs to keep, or --throughput REPORT")
@@ -51,54 +50,37 @@ def save(
         speed=None if throughput is None else read_throughput(throughput),
     )
     size = write_baseline(output, kept, force=force)
-    say(f"{output}: {_summary(kept)}, {size / 1000:.0f} kB")
+    say(f"{output}: {baseline_summary(kept)}, {size / 1000:.0f} kB")
 
 
 @baseline.command()
-def show(file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")]) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A baseline.")],
+    form: Format = None,
+    output: Output = None,
+) -> None:
     """Show what a baseline holds."""
+    from camp_bench.cli.output import Show
     from camp_bench.gate.baseline import read_baseline
-    from camp_bench.gate.noise import seed_noise
-    from camp_bench.report.ci import print_lines
+    from camp_bench.report.gate import baseline_document
 
-    kept = read_baseline(file)
-    print_lines(f"{file}: {_summary(kept)}")
-    for model in kept.speed.models if kept.speed else ():
-        work = model.workload
-        print_lines(
-            f"{model.model}  {work.images:,} images x {work.captions:,} captions, {model.flops:,} FLOPs, "
-            f"{model.traffic_bytes:,} bytes",
-            *(
-                f"  {median(part.speed_ups):.2f} times as fast as plain"
-                + (f" padded to {part.padded_words}" if part.padded_words else "")
-                for part in model.baselines
-            ),
-        )
-    if kept.recall is None:
-        return
-    window = kept.recall
-    first = window.runs[0]
-    print_lines(
-        f"{window.images:,} images, {window.captions:,} captions",
-        f"task {window.task_fingerprint[:16]}, features {window.features_fingerprint[:16]}, "
-        f"training data {window.train_fingerprint[:16]}",
-        f"camp-bench {first.environment.camp_bench}, torch {first.environment.packages.get('torch', 'unknown')}, "
-        f"{first.environment.device}, {first.environment.processor}",
-        f"spread between seeds: {seed_noise(window).source}",
-        *(f"{run.run_id}  seed {run.config.seed}, rsum {run.metrics['rsum']:.2f}" for run in window.runs),
-        "mean  " + ", ".join(f"{name} {window.mean(name):.2f}" for name in sorted(first.metrics)),
-    )
+    Show(form, output)(baseline_document(file, read_baseline(file)))
 
 
 @baseline.command(name="list")
 def list_baselines(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where baselines are kept.")] = Path("baselines"),
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """List the baselines of a folder, one a line."""
+    from camp_bench.cli.output import Show
     from camp_bench.errors import RecordError
     from camp_bench.gate.baseline import read_baseline
-    from camp_bench.report.ci import print_lines
+    from camp_bench.report.gate import baseline_summary
+    from camp_bench.report.listings import listing_document
 
+    show_as = Show(form, output)
     try:
         files = sorted(file for file in folder.iterdir() if file.suffix == ".json")
     except OSError as error:
@@ -107,24 +89,13 @@ def list_baselines(
         raise RecordError(
             f"{folder}: no baseline in it; `camp-bench baseline save RUN -o {folder}/NAME.json` makes one"
         )
-    bad = []
+    rows, bad = [], []
     for file in files:
         try:
-            print_lines(f"{file}: {_summary(read_baseline(file))}")
+            rows.append((str(file), baseline_summary(read_baseline(file))))
         except RecordError as error:
             bad.append(str(error))
+    if rows:
+        show_as(listing_document("camp-bench baseline list", ("file", "what it holds"), rows))
     if bad:
         raise RecordError("; ".join(bad))
-
-
-def _summary(kept: Baseline) -> str:
-    parts = []
-    if kept.recall is not None:
-        window = kept.recall
-        parts.append(
-            f"{window.model} on {window.dataset}, {window.split} split, protocol {window.protocol}, "
-            f"{len(window.runs)} run{'s' * (len(window.runs) > 1)}, rsum {window.mean('rsum'):.1f}"
-        )
-    if kept.speed is not None:
-        parts.append(f"speed of {', '.join(model.model for model in kept.speed.models)}")
-    return "; ".join(parts)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 if TYPE_CHECKING:
     from camp_bench.gate import GateReport
     from camp_bench.records.throughput import ThroughputReport
@@ -53,6 +55,8 @@ def check(
     benchmark_json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write figures for github-action-benchmark.")
     ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Hold runs against a baseline, for CI.
 
@@ -61,11 +65,14 @@ def check(
     above 0. The error takes in which images are tested and, unless --same-checkpoint, which seeds were drawn: as
     measured between five baseline runs or more; with fewer the published spread is taken, twice over where it decides.
     """
+    from camp_bench.cli.output import Show
     from camp_bench.errors import CampBenchError, ConfigError
     from camp_bench.gate import check_runs, parse_limits, refusal
     from camp_bench.records.throughput import read_throughput
+    from camp_bench.report.gate import gate_document
 
-    outputs = _Outputs(github=github, junit=junit, markdown=markdown, json=json, benchmark_json=benchmark_json)
+    show = Show(form, output)
+    files = {"junit": junit, "markdown": markdown, "json": json, "history": benchmark_json}
     try:
         limits = parse_limits(metric or (), fail or (), floor or (), tolerance=tolerance, alpha=alpha, prove=prove)
         speed = None
@@ -77,12 +84,10 @@ def check(
             raise ConfigError("RUNS: none given; name the folders of runs to judge, or --throughput for speed alone")
         found = check_runs(runs or (), baseline, limits, same_checkpoint=same_checkpoint, strict=strict, speed=speed)
     except CampBenchError as error:
-        outputs.write(refusal(baseline.stem, str(error)))  # so that no CI takes an older report for this one's
+        _write(refusal(baseline.stem, str(error)), files, github=github)  # no CI takes an older report for this one's
         raise
-    outputs.write(found)
-    from camp_bench.report.ci import print_report
-
-    print_report(found)
+    _write(found, files, github=github)
+    show(gate_document(found))
     raise typer.Exit(found.exit_code)
 
 
@@ -100,23 +105,18 @@ def _measure(baseline: Path) -> ThroughputReport:
     return measure_again(held, command=command_line(), on_stage=lambda text: say(text, err=True))
 
 
-class _Outputs:
-    """Where a report goes beside the terminal."""
+def _write(report: GateReport, files: dict[str, Path | None], *, github: bool) -> None:
+    """Write the report for those who read it beside the terminal."""
+    from camp_bench.cli.output import write_file_beside
+    from camp_bench.report.gate import gate_document, history_document
+    from camp_bench.report.writers import json, junit, markdown
+    from camp_bench.report.writers.github import write as annotations
 
-    def __init__(self, *, github: bool, **files: Path | None) -> None:
-        self._github, self._files = github, files
-
-    def write(self, report: GateReport) -> None:
-        from camp_bench.report import ci
-
-        writers = {
-            "junit": ci.junit_xml,
-            "markdown": ci.markdown_summary,
-            "json": ci.report_json,
-            "benchmark_json": ci.benchmark_json,
-        }
-        for name, path in self._files.items():
-            if path is not None:
-                ci.write_report(path, writers[name](report))
-        if self._github:
-            typer.echo(ci.github_annotations(report), nl=False)
+    document = gate_document(report)
+    writers = {"junit": junit.write, "markdown": markdown.write, "json": json.write}
+    for name, path in files.items():
+        if path is not None:
+            text = json.write(history_document(report)) if name == "history" else writers[name](document)
+            write_file_beside(path, text)
+    if github:
+        typer.echo(annotations(document), nl=False)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Models, Output, Paths, SkipBad, SplitOnly
+
 if TYPE_CHECKING:
     from camp_bench.comparison.loading import BadRecord
 
@@ -15,11 +17,8 @@ __all__ = ["compare"]
 
 
 def compare(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH", help="Runs, or folders of runs.  [default: results]", show_default=False),
-    ] = None,
-    models: Annotated[str | None, typer.Option(metavar="A,B", help="Only these rows.")] = None,
+    paths: Paths = None,
+    models: Models = None,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +49,7 @@ def compare(
     sort: Annotated[
         str, typer.Option(metavar="METRIC", help="Best first by a metric; or 'model', or 'none'.")
     ] = "rsum",
-    split: Annotated[str | None, typer.Option(metavar="NAME", help="Only evaluations of this split.")] = None,
+    split: SplitOnly = None,
     published: Annotated[bool, typer.Option("--published", help="Add the papers' figures, where they fit.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Write the paragraph that a paper needs.")] = False,
     full: Annotated[
@@ -60,16 +59,10 @@ def compare(
         int | None,
         typer.Option(metavar="N", help="List the N queries on which two rows differ most, in place of tables."),
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format", metavar="FORMAT", help="table, markdown, latex, csv, json or html.  [default: by -o, or table]"
-        ),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go without records that can't be used; name them.")
-    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show the settings that differ, in place of tables.")] = False,
+    form: Format = None,
+    output: Output = None,
+    skip_bad: SkipBad = False,
     resamples: Annotated[int, typer.Option(metavar="N", help="Of the bootstrap and of the sign flips.")] = 10_000,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the resampling: same seed, same digits.")] = 0,
 ) -> None:
@@ -78,11 +71,12 @@ def compare(
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (--adjust). What differs beside the models is named below.
     """
-    from camp_bench.cli.output import names_of, show, whole_numbers, write_text
+    from camp_bench.cli.output import Show, names_of, whole_numbers
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
-    from camp_bench.report import draw_comparisons, draw_sheet, format_of, queries_sheet, render, render_sheet
+    from camp_bench.report import comparison_document
+    from camp_bench.report.listings import queries_document
 
-    chosen = format_of(form, output)
+    show = Show(form, output)
     places = paths or [Path("results")]
     options = CompareOptions(
         metrics=names_of(metrics, "--metrics"),
@@ -102,21 +96,18 @@ def compare(
     if queries is not None:
         found = query_differences(places, queries, options, skip_bad=skip_bad)
         _tell_skipped(found.skipped)
-        sheet = queries_sheet(found)
-        if chosen == "table":
-            show(lambda console: draw_sheet(console, sheet), output)
-        else:
-            write_text(render_sheet(sheet, chosen, found), output)
+        show(queries_document(found))
+        return
+    if diff:
+        from camp_bench.comparison.study import studies
+        from camp_bench.report.study import settings_document
+
+        show(settings_document(studies(places, options, skip_bad=skip_bad)))
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     _tell_skipped(bad)
-    if chosen == "table":
-        show(
-            lambda console: draw_comparisons(console, tables, explained=explain, full=full or output is not None),
-            output,
-        )
-    else:
-        write_text(render(tables, chosen, explained=explain), output)
+    whole = full or show.form != "table" or output is not None
+    show(comparison_document(tables, explained=explain, full=whole))
 
 
 def _tell_skipped(bad: Sequence[BadRecord]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from camp_bench.cli.interrupts import STOPPED
+from camp_bench.cli.options import Format, Output
 
 __all__ = ["data", "kept_for_resuming"]
 
@@ -135,10 +136,14 @@ def verify(
 @data.command()
 def info(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A dataset folder, or 'toy'.")],
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Describe a dataset: sizes, lengths of captions, vocabulary."""
-    from camp_bench.cli.summary import print_summary
+    from camp_bench.cli.output import Show
     from camp_bench.data import open_dataset
     from camp_bench.data.folder.summary import summarize
+    from camp_bench.report.dataset import dataset_document
 
-    print_summary(summarize(open_dataset(source, ())))
+    show = Show(form, output)
+    show(dataset_document(source, summarize(open_dataset(source, ()))))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 __all__ = ["evaluate"]
 
 
@@ -48,6 +50,8 @@ def evaluate(
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Evaluate a finished run on other data or under another protocol.
 
@@ -56,17 +60,18 @@ def evaluate(
     from camp_bench.machine.process import prepare_process
 
     prepare_process()
-    from camp_bench.cli.output import say
+    from camp_bench.cli.output import Show, say
     from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import (
         command_line,
         describe_cascade,
         describe_precision,
         describe_relevance,
-        print_results,
     )
+    from camp_bench.report.results import results_document
     from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
 
+    show = Show(form, output)
     home = run if run.is_dir() else run.parent
     asked = EvaluationRequest(
         data=data,
@@ -86,7 +91,7 @@ def evaluate(
     )
     with make_reporter() as reporter:
         finished = evaluate_run(run, asked, results or home.resolve().parent, reporter, command=command_line())
-    print_results([finished], split)
+    show(results_document([finished], split))
     if (facts := finished[1].evaluation(split).relevance) is not None:
         say(*describe_relevance(facts).split("\n"))
     if (exact := finished[1].evaluation(split).fp32_metrics) is not None:

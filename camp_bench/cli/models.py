@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from camp_bench.cli.options import Format, Output
 
 __all__ = ["models"]
 
@@ -14,6 +17,8 @@ def models(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="package.module:Class, or any name that `models` lists.")
     ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """List the models: name, what it is, source. Or check one: camp-bench models test NAME.
 
@@ -23,7 +28,7 @@ def models(
     from camp_bench.errors import ConfigError, nearest
 
     if action == "list" and name is None:
-        _list()
+        _list(form, output)
     elif action == "test" and name is not None:
         _test(name)
     else:
@@ -32,22 +37,15 @@ def models(
         raise ConfigError(f"got '{asked}'{hint}, expected 'models' or 'models test NAME'")
 
 
-def _list() -> None:
-    import textwrap
-
-    from rich.console import Console
-
-    from camp_bench.cli.output import NARROWEST
+def _list(form: str | None, output: Path | None) -> None:
+    from camp_bench.cli.output import Show
     from camp_bench.models.registry import ALIASES, variants
+    from camp_bench.report.listings import listing_document
 
+    show = Show(form, output)
     shorts = {full: f"{short} = " for short, full in ALIASES.items()}
-    names = {variant.name: shorts.get(variant.name, "") + variant.name for variant in variants()}
-    column = max(map(len, names.values())) + 2
-    wrapped = textwrap.TextWrapper(
-        max(Console().width, NARROWEST), subsequent_indent=" " * column, break_long_words=False, break_on_hyphens=False
-    )
-    for variant in variants():
-        typer.echo(wrapped.fill(f"{names[variant.name]:<{column}}{variant.summary} ({variant.source})"))
+    rows = [(f"{shorts.get(item.name, '')}{item.name}", f"{item.summary} ({item.source})") for item in variants()]
+    show(listing_document("camp-bench models", ("model", "what it is"), rows))
 
 
 def _test(name: str) -> None:

@@ -1,20 +1,20 @@
-"""What commands that print tables share: lists in options, and text that goes to the terminal or into a file."""
+"""What commands that print tables share: lists in options, and documents that go to the terminal or into a file."""
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import typer
-from rich.console import Console
 
-from camp_bench.errors import ConfigError
-from camp_bench.report.foreign_text import PlainConsole, visible
+from camp_bench.errors import ConfigError, OutputError
+from camp_bench.report import WRITERS, Document, format_of
+from camp_bench.report.foreign_text import PlainConsole, visible, without_commands
 
-__all__ = ["FILE_WIDTH", "NARROWEST", "names_of", "say", "show", "whole_numbers", "write_text"]
+__all__ = ["FILE_WIDTH", "NARROWEST", "Show", "names_of", "say", "whole_numbers", "write_file_beside", "write_text"]
 
 NARROWEST = 80
 """In less than that a table would be dots."""
@@ -40,16 +40,33 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def show(draw: Callable[[Console], None], output: Path | None) -> None:
-    """Let `draw` print on the terminal, or as plain text into a file."""
-    if output is None:
-        console = PlainConsole()
-        console.width = max(console.width, NARROWEST)
-        draw(console)
-        return
-    buffer = io.StringIO()
-    draw(PlainConsole(file=buffer, width=FILE_WIDTH))
-    write_text("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()), output)
+class Show:
+    """Shows documents as `--format` and `-o` say. Raises what is wrong with these before any work is done."""
+
+    def __init__(self, form: str | None, output: Path | None) -> None:
+        from camp_bench.records.throughput import require_output
+
+        self.form, self.output = format_of(form, output), output
+        if output is not None:
+            require_output(output)
+
+    def __call__(self, document: Document) -> None:
+        if self.form != "table":
+            write_text(WRITERS[self.form](document), self.output)
+            return
+        from camp_bench.report.writers import terminal
+
+        if self.output is None:
+            console = PlainConsole()
+            console.width = max(console.width, NARROWEST)
+            with console.capture() as captured:
+                console.print(terminal.write(document), crop=False)
+            console.file.write(without_commands(captured.get()))
+            console.file.flush()
+            return
+        buffer = io.StringIO()
+        PlainConsole(file=buffer, width=FILE_WIDTH).print(terminal.write(document), crop=False)
+        write_text("".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines()), self.output)
 
 
 def say(*lines: str, err: bool = False) -> None:
@@ -70,3 +87,22 @@ def write_text(text: str, output: Path | None) -> None:
 
     write_output(output, text.encode("utf-8", "backslashreplace"))
     say(f"wrote {output}", err=True)
+
+
+def write_file_beside(path: Path, text: str) -> None:
+    """Write a report over an older one; to $GITHUB_STEP_SUMMARY, which steps share, it is added.
+
+    Raises OutputError where that can't be.
+    """
+    from camp_bench.records.throughput import write_output
+
+    content = text.encode("utf-8", "backslashreplace")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if str(path) == os.environ.get("GITHUB_STEP_SUMMARY"):
+            with path.open("ab") as stream:
+                stream.write(content)
+            return
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written ({error.strerror or error})") from None
+    write_output(path, content)

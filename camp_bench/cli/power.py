@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 __all__ = ["power"]
 
 
@@ -18,14 +20,18 @@ def power(
     alpha: Annotated[float, typer.Option(metavar="P", help="As for `check`.")] = 0.05,
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME", help="As for `check`; may be repeated.")] = None,
     fail: Annotated[list[str] | None, typer.Option(metavar="NAME:DROP", help="As for `check`.")] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Tell how likely `check` is to catch a drop.
 
     With the gate's own limits, averaged over what the baseline leaves open of the spread between seeds. More images,
     five baseline runs or more, and more --runs make it likelier.
     """
+    from camp_bench.cli.output import Show
     from camp_bench.gate import gate_power, parse_limits, recall_baseline
-    from camp_bench.report.ci import print_power
+    from camp_bench.report.gate import power_document
 
+    show = Show(form, output)
     limits = parse_limits(metric or (), fail or (), tolerance=tolerance, alpha=alpha)
-    print_power(gate_power(recall_baseline(baseline), drop, limits, runs=runs))
+    show(power_document(gate_power(recall_baseline(baseline), drop, limits, runs=runs)))

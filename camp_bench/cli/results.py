@@ -1,46 +1,19 @@
-"""What every command that makes records prints at its end: the table, and where the records lie."""
+"""What commands that make records keep and say: how they were called, and what an evaluation was that was asked for."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Mapping
 
-from camp_bench.cli.output import NARROWEST
-from camp_bench.comparison import group_results, run_seconds
-from camp_bench.records import CascadeFacts, EvaluationRecord, RelevanceFacts, RunRecord
-from camp_bench.report import format_duration, results_table, results_title
-from camp_bench.report.foreign_text import PlainConsole
+from camp_bench.records import CascadeFacts, EvaluationRecord, RelevanceFacts
 
-__all__ = ["command_line", "describe_cascade", "describe_precision", "describe_relevance", "print_results"]
+__all__ = ["command_line", "describe_cascade", "describe_precision", "describe_relevance"]
 
 
 def command_line() -> list[str]:
     """Return the words that started this process, as a record can hold them."""
     return ["camp-bench", *(os.fsencode(word).decode("utf-8", "backslashreplace") for word in sys.argv[1:])]
-
-
-def print_results(finished: Sequence[tuple[Path, RunRecord]], split: str) -> None:
-    """Print the results of the split, and a line for each record's folder."""
-    console = PlainConsole()
-    console.width = max(console.width, NARROWEST)
-    for group in group_results([record for _, record in finished], split):
-        console.print(results_title(group), soft_wrap=True)
-        console.print(results_table(group))
-        for note in group.notes:
-            console.print(f"note: {note}", soft_wrap=True)
-    for folder, record in finished:
-        rsum, seconds = record.evaluation(split).metrics["rsum"], format_duration(run_seconds(record))
-        console.print(f"{_from_here(folder)}/record.json  rsum {rsum:.1f}, {seconds}", soft_wrap=True)
-
-
-def _from_here(folder: Path) -> Path:
-    """Return the folder relative to the working folder where it lies under that."""
-    with suppress(OSError, ValueError):  # the working folder is gone, or is elsewhere
-        return folder.relative_to(Path.cwd())
-    return folder
 
 
 def describe_cascade(cascade: CascadeFacts, rsum: float) -> str:

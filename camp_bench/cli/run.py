@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from camp_bench.cli.interrupts import STOPPED
+from camp_bench.cli.options import Format, Output
 
 if TYPE_CHECKING:
+    from camp_bench.cli.output import Show
     from camp_bench.config import Experiment
     from camp_bench.records import RunRecord
     from camp_bench.runs.checkpoint import CheckpointSource
@@ -90,6 +92,8 @@ def run(
         bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Train and evaluate models, one record a run.
 
@@ -100,6 +104,9 @@ def run(
     from camp_bench.machine.process import prepare_process
 
     prepare_process()
+    from camp_bench.cli.output import Show, write_text
+
+    show = Show(form, output)
     whole = {
         "models": models,
         "data": data,
@@ -134,13 +141,13 @@ def run(
     if models is not None or allow_plugins:
         _import_plugins(asked)
     if dry_run:
-        from camp_bench.cli.output import write_text
         from camp_bench.config import dump_experiment
         from camp_bench.runs.plan import resolved_experiment
 
-        write_text(dump_experiment(resolved_experiment(asked)), None)
+        write_text(dump_experiment(resolved_experiment(asked)), output)
         return
-    _execute(asked, _sources(checkpoint or [], vocab or []), trains=trains, own_data=not trains and data is None)
+    sources = _sources(checkpoint or [], vocab or [])
+    _execute(asked, sources, show, trains=trains, own_data=not trains and data is None)
 
 
 def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -> Experiment:
@@ -195,10 +202,13 @@ def _import_plugins(experiment: Experiment) -> None:
             load_plugin(name)
 
 
-def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, trains: bool, own_data: bool) -> None:
+def _execute(
+    experiment: Experiment, sources: Sequence[CheckpointSource], show: Show, *, trains: bool, own_data: bool
+) -> None:
     """Evaluate checkpoints, on the data that they name themselves where `own_data`, then train what is asked for."""
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line, print_results
+    from camp_bench.cli.results import command_line
+    from camp_bench.report.results import results_document
     from camp_bench.runs.train_run import run_experiment
 
     finished: list[tuple[Path, RunRecord]] = []
@@ -221,4 +231,17 @@ def _execute(experiment: Experiment, sources: Sequence[CheckpointSource], *, tra
         raise typer.Exit(STOPPED) from None
     finally:
         with suppress(BrokenPipeError):  # which would hide the error that ended the runs
-            print_results(finished, "test")
+            if finished:
+                show(results_document(finished, "test"))
+    if finished and show.form == "table" and show.output is None:
+        _close([folder for folder, _ in finished], experiment.results, show)
+
+
+def _close(folders: Sequence[Path], results: str, show: Show) -> None:
+    """Say what the runs of this call come to, and what can be done with them next."""
+    from camp_bench.errors import CampBenchError
+    from camp_bench.report import Document
+    from camp_bench.report.results import closing_section
+
+    with suppress(CampBenchError):  # runs that can't be compared, by a plug-in of any kind, are finished all the same
+        show(Document("", (closing_section(folders, results),), None))

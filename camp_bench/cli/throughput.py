@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from camp_bench.cli.options import Format, Output
+
 if TYPE_CHECKING:
-    from camp_bench.records.throughput import ThroughputReport, Workload
+    from camp_bench.records.throughput import Workload
 
 __all__ = ["throughput"]
 
-FORMATS = ("table", "json", "markdown")
 FROM_DATA = ("regions", "words")
 
 
@@ -40,29 +39,23 @@ def throughput(
     scaling: Annotated[
         bool, typer.Option("--scaling", help="Also time galleries of 2, 4 and 8 times as many pairs.")
     ] = False,
-    output_format: Annotated[str, typer.Option("--format", metavar="KIND", help="table, json or markdown.")] = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there, not to the terminal.")
-    ] = None,
+    form: Format = None,
+    output: Output = None,
 ) -> None:
     """Measure how fast models score every image with every caption.
 
     Each model is timed in turn with its plain form, as the paper writes it, and with a bare matrix product: one
     process, the same data, medians of raw samples. Weights are random, for they make no difference to speed.
     """
+    from camp_bench.cli.output import Show, say
     from camp_bench.config import DEFAULT_MODELS, parse_models
-    from camp_bench.errors import ConfigError, nearest
     from camp_bench.machine.process import prepare_process
-    from camp_bench.records.throughput import require_output
+    from camp_bench.report.throughput import spread_warnings, throughput_document
 
-    if output_format not in FORMATS:
-        hint = nearest(output_format, FORMATS)
-        raise ConfigError(f"--format: got '{output_format}', expected {', '.join(FORMATS)}{hint}")
+    show = Show(form, output)
     sizes = {"images": images, "captions": captions, "regions": regions, "words": words, "dim": dim, "data": data}
     workload = _workload({name: value for name, value in sizes.items() if value is not None})
     names = DEFAULT_MODELS if models is None else parse_models(models)
-    if output is not None:
-        require_output(output)
     prepare_process()
     from camp_bench.cli.results import command_line
     from camp_bench.throughput import measure_throughput
@@ -78,7 +71,10 @@ def throughput(
             command=command_line(),
             on_stage=on_stage,
         )
-    _print(report, output_format, output)
+    if show.form in ("json", "csv"):  # which have no place for them
+        for warning in spread_warnings(report):
+            say(f"warning: {warning}", err=True)
+    show(throughput_document(report))
 
 
 def _workload(given: dict[str, Any]) -> Workload:
@@ -102,19 +98,3 @@ def _status() -> Iterator[Callable[[str], None]]:
         return
     with console.status("starting", refresh_per_second=2) as status:  # a busier one would cost the samples time
         yield lambda text: status.update(plain(text))
-
-
-def _print(report: ThroughputReport, output_format: str, output: Path | None) -> None:
-    """Print the report, or write it to a file; warnings go to standard error where the format has no room for them."""
-    from camp_bench.cli.output import say, show, write_text
-    from camp_bench.records.throughput import encode_throughput
-    from camp_bench.report import throughput as throughput_tables
-
-    if output_format == "json":
-        for warning in throughput_tables.spread_warnings(report):
-            say(warning, err=True)
-        write_text(encode_throughput(report).decode(), output)
-    elif output_format == "markdown":
-        write_text(throughput_tables.throughput_markdown(report), output)
-    else:
-        show(partial(throughput_tables.print_throughput, report), output)

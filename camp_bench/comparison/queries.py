@@ -17,7 +17,7 @@ from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
 from camp_bench.errors import CampBenchError, ConfigError
 
-__all__ = ["QueryDifference", "QueryDifferences", "query_differences"]
+__all__ = ["QueryDifference", "QueryDifferences", "query_differences", "read_texts"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def _differences(first: RowRuns[FinishedRun], second: RowRuns[FinishedRun], coun
     order = np.argsort(-np.abs(np.log(a) - np.log(b)), kind="stable")[:count]
     run = first.runs[0]
     image_of, images = run.results.image_of, run.results.n_images
-    captions, ids, missing = _texts(run)
+    captions, ids, missing = read_texts(run)
     rows = []
     for place in order.tolist():
         way: Literal["i2t", "t2i"] = "i2t" if place < images else "t2i"
@@ -107,7 +107,7 @@ def _mean_ranks(runs: Sequence[FinishedRun], name: str) -> Floats:
     return np.asarray(np.mean([getattr(run.results, name) for run in runs], axis=0), dtype=np.float64)
 
 
-def _texts(run: FinishedRun) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+def read_texts(run: FinishedRun) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """Return captions and image ids of the split that a run was evaluated on, or none and why."""
     source, name = run.record.dataset.source, run.evaluation.split
     try:

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from camp_bench.comparison import Comparison, PairRow, PairTest, ScoredRow
-from camp_bench.comparison.rows import SCOPES
-from camp_bench.report.document import Cell, Column, Sheet, interval_text, number, p_text, section_of
-from camp_bench.report.listings import published_sheet
+import dataclasses
+from collections.abc import Sequence
 
-__all__ = ["ADJUSTED", "comparison_sheets", "summary_sheet", "title_of"]
+from camp_bench.comparison import Comparison, PairRow, PairTest, ResultGroup, ScoredRow
+from camp_bench.comparison.rows import SCOPES
+from camp_bench.report.document import (
+    Cell,
+    Column,
+    Document,
+    Remark,
+    Section,
+    Sheet,
+    interval_text,
+    number,
+    p_text,
+    section_of,
+)
+from camp_bench.report.listings import published_sheet
+from camp_bench.report.prose import explain, verdict
+
+__all__ = ["ADJUSTED", "comparison_document", "title_of"]
 
 ADJUSTED = {"holm": "Holm", "bh": "BH"}
 """What adjusted p-values are called."""
 
 
-def title_of(table: Comparison) -> str:
+def comparison_document(tables: Sequence[Comparison], *, explained: bool = False, full: bool = True) -> Document:
+    """Return comparisons one after the other: the verdict, all tables or a short one, and the notes.
+
+    explained: with a paragraph about each.
+    """
+    told = [{"verdict": verdict(table)} | ({"explanation": explain(table)} if explained else {}) for table in tables]
+    return Document(
+        "camp-bench compare",
+        tuple(_section(table, explained=explained, full=full) for table in tables),
+        [dataclasses.asdict(table) | more for table, more in zip(tables, told, strict=True)],
+        [record for table in tables for record in table.to_records()],
+    )
+
+
+def title_of(table: Comparison | ResultGroup) -> str:
     """Return what the figures are about, in one line."""
-    folds = f" in {table.folds} folds" if table.folds > 1 else ""
+    folds = f" in {table.folds} folds" if isinstance(table, Comparison) and table.folds > 1 else ""
     return (
         f"{table.dataset}, {table.split} split, protocol {table.protocol}: {table.images:,} images{folds}, "
         f"{table.captions:,} captions; chance rsum {table.chance_rsum:.1f}"
     )
 
 
-def comparison_sheets(table: Comparison) -> list[Sheet]:
+def _section(table: Comparison, *, explained: bool, full: bool) -> Section:
     """Return the models, the published rows if asked for, the differences, and what else is told of them."""
     sheets = [_models(table)]
     if table.published:
@@ -31,10 +60,14 @@ def comparison_sheets(table: Comparison) -> list[Sheet]:
         sheets += [_differences(table), _secondary(table)]
     if any(row.sources is not None for row in table.rows):
         sheets.append(_sources(table))
-    return sheets
+    notes = tuple(Remark(note, "note") for note in table.notes)
+    if not full:
+        sheets = [_summary(table)]
+        notes += (Remark("--full: all metrics, each difference with its test, and where the error comes from"),)
+    return Section(title_of(table), (verdict(table),), tuple(sheets), notes, explain(table) if explained else "")
 
 
-def summary_sheet(table: Comparison) -> Sheet:
+def _summary(table: Comparison) -> Sheet:
     """Return one line a row: the metric that decides with its interval, R@1 both ways, and how it stands."""
     stand = table.standing
     words = {"ahead": "better", "behind": "behind", "equal": "equal", "open": "not told apart", "apart": "not compared"}
@@ -112,7 +145,8 @@ def _label(row: ScoredRow) -> str:
 def _estimate(table: Comparison, row: ScoredRow, metric: str) -> Cell:
     item = row.estimates[metric]
     interval = "" if item.low is None or item.high is None else interval_text(item.low, item.high, metric)
-    return Cell(number(item.value, metric), interval, row.beats.get(metric, ()), row.letter in table.best[metric])
+    marks, best = row.beats.get(metric, ()), row.letter in table.best[metric]
+    return Cell(number(item.value, metric), interval, marks, best, item.value)
 
 
 def _models_legend(table: Comparison) -> list[str]:
@@ -154,7 +188,7 @@ def _differences(table: Comparison) -> Sheet:
 def _difference(table: Comparison, test: PairTest) -> Cell:
     interval = "" if test.low is None or test.high is None else interval_text(test.low, test.high, test.metric)
     significant = test.p_adjusted is not None and test.p_adjusted < table.alpha
-    return Cell(f"{test.difference:+.1f}", interval, bold=significant)
+    return Cell(f"{test.difference:+.1f}", interval, bold=significant, value=test.difference)
 
 
 def _differences_legend(table: Comparison) -> list[str]:

@@ -6,13 +6,14 @@ where lines are written.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Task, TextColumn
 from rich.text import Text
 
-__all__ = ["PlainColumn", "PlainConsole", "one_line", "plain", "visible"]
+__all__ = ["PlainColumn", "PlainConsole", "one_line", "plain", "visible", "without_commands"]
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -29,6 +30,11 @@ def visible(text: str, *, keep: str = "") -> str:
 def one_line(text: str) -> str:
     """Return the text on one line, with what can't be printed as an escape."""
     return visible(" ".join(text.split()))
+
+
+def without_commands(printed: str) -> str:
+    """Return what goes to a log so that no line of it is a workflow command to GitHub's runner (`::`, `##[`)."""
+    return re.sub(r"^(\s*):(?=:)", r"\1: ", printed, flags=re.MULTILINE).replace("##[", "# #[")
 
 
 def plain(text: str, style: str = "") -> Text:

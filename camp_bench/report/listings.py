@@ -1,13 +1,30 @@
-"""Lays out what is no comparison: the papers' figures, and the queries on which two models differ."""
+"""Lays out lists: of models and baselines, the papers' figures, the queries on which two models differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from camp_bench.comparison import PublishedRow, QueryDifferences
-from camp_bench.report.document import Cell, Column, Sheet, number, section_of
+from camp_bench.report.document import Cell, Column, Document, Section, Sheet, listed_rows, number, section_of
 
-__all__ = ["published_sheet", "queries_sheet"]
+__all__ = ["listing_document", "published_document", "published_sheet", "queries_document"]
+
+
+def listing_document(title: str, columns: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> Document:
+    """Return names and what each is, one a line. columns: what they are called where headers are shown."""
+    sheet = Sheet(
+        "list",
+        "",
+        (Column(columns[0], right=False, whole=True), Column(columns[1], right=False)),
+        listed_rows(pairs),
+        listed=True,
+    )
+    return Document(title, (Section(sheets=(sheet,)),), [dict(zip(columns, pair, strict=True)) for pair in pairs])
+
+
+def published_document(rows: Sequence[PublishedRow]) -> Document:
+    """Return papers' figures as a document of their own."""
+    return Document("Published figures", (Section(sheets=(published_sheet(rows),)),), rows)
 
 
 def published_sheet(rows: Sequence[PublishedRow], metrics: Sequence[str] | None = None) -> Sheet:
@@ -28,7 +45,7 @@ def published_sheet(rows: Sequence[PublishedRow], metrics: Sequence[str] | None 
     return Sheet("published", "Published figures", tuple(columns), tuple(lines), legend)
 
 
-def queries_sheet(found: QueryDifferences) -> Sheet:
+def queries_document(found: QueryDifferences) -> Document:
     """Return the queries on which two models differ most, one line each."""
     columns = [Column("way", right=False), Column("query"), Column("image", right=False)]
     columns += [Column(f"rank {found.first}"), Column(f"rank {found.second}"), Column("caption", right=False)]
@@ -53,13 +70,9 @@ def queries_sheet(found: QueryDifferences) -> Sheet:
     legend += [found.missing_text] if found.missing_text else []
     title = f"Queries on which {found.first} and {found.second} differ most"
     keep = [place for place, _ in enumerate(columns) if not found.missing_text or place not in (2, 5)]
-    return Sheet(
-        "queries",
-        title,
-        tuple(columns[place] for place in keep),
-        tuple(tuple(line[place] for place in keep) for line in lines),
-        tuple(legend),
-    )
+    kept = tuple(tuple(line[place] for place in keep) for line in lines)
+    sheet = Sheet("queries", title, tuple(columns[place] for place in keep), kept, tuple(legend))
+    return Document(title, (Section(sheets=(sheet,)),), found)
 
 
 def _rank(value: float) -> str:

@@ -1,25 +1,19 @@
-"""Throughput reports as text: one line a model, then all that was found of each, with what it was measured against.
+"""Lays out throughput reports: one line a model, then all that was found of each, with what it was measured against.
 
 Nothing is computed here but what a report derives from its samples; rounding happens here alone.
 """
 
 from __future__ import annotations
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from camp_bench.config.protocols import PROTOCOLS
 from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, quartiles, relative_spread
-from camp_bench.report import format_duration
-from camp_bench.report.foreign_text import plain
-from camp_bench.report.writers.markdown import escape_markdown
+from camp_bench.report.document import Cell, Column, Document, Remark, Section, Sheet, listed_rows
+from camp_bench.report.results import format_duration
 
 __all__ = [
     "PUBLISHED",
-    "print_throughput",
     "spread_warnings",
-    "throughput_markdown",
+    "throughput_document",
     "throughput_title",
 ]
 
@@ -52,48 +46,16 @@ def throughput_title(report: ThroughputReport) -> str:
     )
 
 
-def print_throughput(report: ThroughputReport, console: Console) -> None:
-    """Print a line a model, everything about each, warnings, and what others published."""
-    console.print(plain(throughput_title(report)), soft_wrap=True)
-    summary = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, header in enumerate(HEADERS):
-        summary.add_column(header, justify="right" if number else "left", overflow="fold")
-    for model in report.models:
-        summary.add_row(*map(plain, _summary(model)))
-    console.print()
-    console.print(summary)
-    console.print()
-    console.print(plain(LEGEND))
-    console.print()
-    for model in report.models:
-        console.print(plain(model.model, "bold"))
-        details = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        details.add_column(no_wrap=True)
-        details.add_column(overflow="fold")
-        for label, text in _details(model):
-            details.add_row(f"  {label}", plain(text))
-        console.print(details)
-        console.print()
-    for text in (*spread_warnings(report), PUBLISHED):
-        console.print(plain(text))
-
-
-def throughput_markdown(report: ThroughputReport) -> str:
-    """Return a report as Markdown: the summary as a table, the details as lists."""
-    lines = [escape_markdown(throughput_title(report)), "", _row(HEADERS), f"| --- |{' ---: |' * (len(HEADERS) - 1)}"]
-    lines += [_row(_summary(model)) for model in report.models]
-    lines += ["", LEGEND]
-    for model in report.models:
-        lines += [
-            "",
-            f"**{escape_markdown(model.model)}**",
-            "",
-            *(f"- {label}: {escape_markdown(text)}" for label, text in _details(model)),
-        ]
-    lines += (
-        ["", *(f"- {escape_markdown(text)}" for text in spread_warnings(report))] if spread_warnings(report) else []
-    )
-    return "\n".join([*lines, "", PUBLISHED, ""])
+def throughput_document(report: ThroughputReport) -> Document:
+    """Return a line a model, everything about each, warnings, and what others published."""
+    columns = tuple(Column(header, right=place > 0) for place, header in enumerate(HEADERS))
+    sheets = [Sheet("throughput", "", columns, tuple(map(_summary, report.models)), (LEGEND,))]
+    pair = (Column("quantity", right=False, whole=True), Column("figures", right=False))
+    for place, model in enumerate(report.models, 1):
+        sheets.append(Sheet(f"model-{place}", model.model, pair, listed_rows(_details(model)), listed=True))
+    remarks = tuple(Remark(text, "warning") for text in spread_warnings(report))
+    section = Section(throughput_title(report), (), tuple(sheets), remarks, PUBLISHED)
+    return Document("camp-bench throughput", (section,), report)
 
 
 def spread_warnings(report: ThroughputReport) -> list[str]:
@@ -105,24 +67,25 @@ def spread_warnings(report: ThroughputReport) -> list[str]:
         wide = [f"{name} {spread:.0%}" for name, samples in rows if (spread := relative_spread(samples)) > UNSTEADY]
         if wide:
             warnings.append(
-                f"warning: {model.model}: samples spread, their quartiles apart by {', '.join(wide)} of the median; "
+                f"{model.model}: samples spread, their quartiles apart by {', '.join(wide)} of the median; "
                 "stop other programs, or raise --turns"
             )
     return warnings
 
 
-def _summary(model: ModelThroughput) -> list[str]:
+def _summary(model: ModelThroughput) -> tuple[Cell, ...]:
     predicted = _predictions(model)
-    share = _percent(quartiles(model.product_shares)[1]) if model.useful_flops else "-"
-    return [
-        model.model,
-        f"{quartiles(model.pairs_per_second)[1]:,.0f}",
-        _percent(relative_spread(model.pairs_per_second)),
-        f"{quartiles(model.baselines[0].speed_ups)[1]:.1f}",
-        share,
-        predicted["f30k-1k"],
-        predicted["coco-5k"],
-    ]
+    rate, spread = quartiles(model.pairs_per_second)[1], relative_spread(model.pairs_per_second)
+    faster, share = quartiles(model.baselines[0].speed_ups)[1], quartiles(model.product_shares)[1]
+    return (
+        Cell(model.model),
+        Cell(f"{rate:,.0f}", value=rate),
+        Cell(_percent(spread), value=spread),
+        Cell(f"{faster:.1f}", value=faster),
+        Cell(_percent(share), value=share) if model.useful_flops else Cell("-"),
+        Cell(predicted["f30k-1k"]),
+        Cell(predicted["coco-5k"]),
+    )
 
 
 def _ranked(model: ModelThroughput) -> str:
@@ -210,10 +173,6 @@ def _predictions(model: ModelThroughput) -> dict[str, str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
-
-
-def _row(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(escape_markdown, cells)) + " |"
 
 
 def _bytes(count: float) -> str:

@@ -207,4 +207,4 @@ def test_names_that_are_commands_stay_names(place: Path, tmp_path: Path, capsys:
     summary = tmp_path / "summary.md"
     assert main(["check", "same", "--baseline", str(evil), "--markdown", str(summary)]) == 0
     assert not any(line.startswith("::") for line in capsys.readouterr().out.splitlines())
-    assert summary.read_text().splitlines()[0].startswith(r"### x \:\:error\:\:pwned\|\<b\>")
+    assert summary.read_text().splitlines()[0].startswith(r"## x \:\:error\::pwned\|&lt;b&gt;")

@@ -62,7 +62,9 @@ def test_run_prints_a_table_and_where_the_records_are(tmp_path: Path, capsys: py
     for record in records:
         assert record.run_id in out
         assert f"{record.evaluation('test').metrics['rsum']:.1f}" in out
-    assert max(len(line) for line in out.splitlines() if "record.json" not in line) <= 80
+    assert max(len(line) for line in out.splitlines() if str(tmp_path) not in line) <= 80
+    assert "so far: " in out
+    assert f"\n  camp-bench report {tmp_path} -o report.html\n" in out
     assert "epoch 1/1" in err
 
 

@@ -71,7 +71,10 @@ def test_a_dataset_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         (["--device", "cuda:9"], "error: device 'cuda:9' is not there"),
         (["--threads", "-1"], "error: threads: got -1"),
         (["--turns", "0"], "error: turns: got 0"),
-        (["--format", "jsno"], "error: --format: got 'jsno', expected table, json, markdown (did you mean 'json'?)"),
+        (
+            ["--format", "jsno"],
+            "error: --format: got 'jsno', expected one of table, markdown, latex, csv, json, html (did you",
+        ),
         (["--data", "toy", "--words", "3"], "error: --words: --data says how many there are"),
         (["--data", "nowhere"], "error: nowhere: no such folder"),
         (["--data", TINY, "--images", "99"], "error: images: got 99, and the data has 5"),

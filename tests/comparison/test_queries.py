@@ -13,7 +13,7 @@ from camp_bench.comparison import CompareOptions, query_differences
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
 from camp_bench.errors import ConfigError
-from camp_bench.report import queries_sheet
+from camp_bench.report.listings import queries_document
 
 
 def two_on_toy(results: Path) -> None:
@@ -39,7 +39,7 @@ def test_the_largest_factors_come_first_with_their_captions(tmp_path: Path) -> N
         caption = row.query if row.way == "t2i" else 5 * row.query
         assert row.text == split.captions[caption]
         assert row.image == split.image_ids[split.image_of[caption]]
-    assert [column.header for column in queries_sheet(found).columns][-1] == "caption"
+    assert [column.header for column in queries_document(found).sheets[0].columns][-1] == "caption"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_without_the_data_it_says_why(tmp_path: Path, source: str, reason: str) 
         write_run(tmp_path, model=model, images=9, dataset={"source": source})
     found = query_differences([tmp_path], 3)
     assert reason in found.missing_text
-    sheet = queries_sheet(found)
+    (sheet,) = queries_document(found).sheets
     assert "caption" not in [column.header for column in sheet.columns]
     assert found.missing_text in sheet.legend
 

@@ -17,12 +17,11 @@ from rich.console import Console
 
 from camp_bench.comparison import CompareOptions, Comparison, compare
 from camp_bench.errors import ConfigError
-from camp_bench.report import comparison_sheets, draw_comparisons, explain, format_of, render
-from camp_bench.report.document import Cell, Column, Sheet
-from camp_bench.report.formats import FORMATS
-from camp_bench.report.writers.latex import escape_latex
-from camp_bench.report.writers.markdown import escape_markdown
-from camp_bench.report.writers.terminal import draw_sheet, raised
+from camp_bench.report import FORMATS, WRITERS, comparison_document, explain, format_of
+from camp_bench.report.document import Cell, Column, Document, Section, Sheet
+from camp_bench.report.prose import verdict
+from camp_bench.report.writers import latex, markdown, terminal
+from camp_bench.report.writers.terminal import raised
 
 NASTY = r"=1+1_x{} \input{a}|<b>&amp;%#$^~`*[a](b)é∞" + "\x1b[31m"
 
@@ -45,15 +44,19 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     return compare(results, CompareOptions(resamples=300))
 
 
-def printed(table: Comparison, width: int) -> str:
+def drawn(document: Document, width: int) -> str:
     buffer = io.StringIO()
-    draw_comparisons(Console(file=buffer, width=width, highlight=False), [table], explained=True, full=True)
+    Console(file=buffer, width=width, highlight=False).print(terminal.write(document))
     return buffer.getvalue()
+
+
+def render(tables: list[Comparison], form: str, *, explained: bool = False) -> str:
+    return WRITERS[form](comparison_document(tables, explained=explained))
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_a_terminal_is_never_overrun_and_nothing_is_cut(table: Comparison, width: int) -> None:
-    text = printed(table, width)
+    text = drawn(comparison_document([table], explained=True), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
     tables = [line for line in text.splitlines() if line.startswith("a  ")]
@@ -73,9 +76,7 @@ def test_long_names_are_folded_and_figures_kept_whole() -> None:
         (Cell("a"), Cell("package.module:Model"), *(Cell(f"{k}0.5", f"[{k}0.1, {k}0.9]", letters) for k in (1, 5, 9))),
         (Cell("b"), Cell("camp:cross_attention_new:masked"), *(Cell(f"{k}.5", f"[{k}.1, {k}.9]") for k in (1, 5, 9))),
     ]
-    buffer = io.StringIO()
-    draw_sheet(Console(file=buffer, width=80, highlight=False), Sheet("models", "Models", columns, tuple(rows), ()))
-    text = buffer.getvalue()
+    text = drawn(Document("", (Section(sheets=(Sheet("models", "Models", columns, tuple(rows), ()),)),), None), 80)
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("camp:cross_a") == 2  # all three figures have no room beside the name
     for row in rows:
@@ -84,7 +85,7 @@ def test_long_names_are_folded_and_figures_kept_whole() -> None:
 
 
 def test_every_interval_and_p_value_has_a_scope_beside_it(table: Comparison) -> None:
-    models, differences, secondary, sources = comparison_sheets(table)
+    models, differences, secondary, sources = comparison_document([table]).sheets
     assert [row[0].text for row in sources.rows[:3]] == [row.label for row in table.rows]
     assert len(sources.rows) == 6
     assert any("scope method" in line for line in models.legend)
@@ -95,7 +96,7 @@ def test_every_interval_and_p_value_has_a_scope_beside_it(table: Comparison) -> 
 
 
 def test_best_is_bold_and_marks_name_the_beaten(table: Comparison) -> None:
-    models = comparison_sheets(table)[0]
+    models = comparison_document([table]).sheets[0]
     headers = [column.header for column in models.columns]
     cell = models.rows[0][headers.index("rsum")]
     assert cell.bold
@@ -129,8 +130,8 @@ def test_markdown_has_as_many_cells_in_each_line(nasty: Comparison) -> None:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
     assert "<b>" not in text
     assert r"\[a\](b)" in text
-    assert escape_markdown("# a\nb") == r"\# a b"
-    assert escape_markdown("+7.7") == "+7.7"
+    assert markdown.escape("# a\nb") == r"\# a b"
+    assert markdown.escape("+7.7") == "+7.7"
 
 
 class Balance(HTMLParser):
@@ -157,7 +158,7 @@ def test_html_is_balanced_and_escaped(nasty: Comparison) -> None:
 
 
 def test_latex_leaves_nothing_that_acts(nasty: Comparison) -> None:
-    text = escape_latex(NASTY)
+    text = latex.escape(NASTY)
     rest = re.sub(
         r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|&|[{}$#_%&])", "", text
     )
@@ -236,3 +237,19 @@ def test_the_paragraph_turns_negative_differences(tmp_path: Path) -> None:
     assert found is not None
     value, low, high = map(float, found.groups())
     assert low < value < high
+
+
+def test_the_verdict_names_who_leads_and_who_cannot_be_told_apart(tmp_path: Path, table: Comparison) -> None:
+    text = verdict(table)
+    first = table.rows[0].estimates["rsum"]
+    assert text == (
+        f"camp leads (rsum {first.value:.1f}, 95 % interval {first.low:.1f} to {first.high:.1f}; scope method), "
+        "significantly ahead of all others (Holm p < 0.05)."
+    )
+    for number, model in enumerate(("camp", "scan:t2i-lse", "vsepp"), 8):
+        write_run(tmp_path, model=model, level=2.5 if model == "vsepp" else 1.0, ranks_seed=number)
+    near = verdict(compare(tmp_path, CompareOptions(resamples=300)))
+    assert "can't be told apart from" in near
+    assert near.endswith("; it is significantly ahead of the others.")
+    alone = verdict(compare(tmp_path, CompareOptions(resamples=300, models=("camp",))))
+    assert alone.startswith("camp stands alone (rsum ")

@@ -15,16 +15,33 @@ from rich.progress import Progress
 from rich.table import Table
 
 from camp_bench.cli import counting, main
-from camp_bench.cli.output import say, show, write_text
+from camp_bench.cli.output import Show, say, write_text
 from camp_bench.comparison import group_results
 from camp_bench.records import list_records, read_record
-from camp_bench.report import draw_sheet, results_table
-from camp_bench.report.document import Cell, Column, Sheet
+from camp_bench.report.document import Cell, Column, Document, Remark, Section, Sheet
 from camp_bench.report.foreign_text import PlainColumn, PlainConsole, one_line, plain, visible
-from camp_bench.report.throughput import print_throughput
+from camp_bench.report.results import results_section
+from camp_bench.report.throughput import throughput_document
+from camp_bench.report.writers import WRITERS, terminal
 
 NAME = "clip[base] [/red] :cat: \x1b[2J"
 SHOWN = r"clip[base] [/red] :cat: \x1b[2J"
+
+
+def nasty(text: str) -> Section:
+    """Return a section with the text in every place that there is for one."""
+    sheet = Sheet("s", text, (Column(text, right=False),), ((Cell(text),),), (text,))
+    return Section(text, (text,), (sheet,), (Remark(text), Remark(text, "note")), text)
+
+
+@pytest.mark.parametrize("form", [form for form in WRITERS if form != "json"])
+def test_every_format_makes_every_text_safe(form: str) -> None:
+    text = WRITERS[form](Document("title", (nasty("=1|<script>alert(1)</script>`$\\input{x}\x1b[2J\n# a"),), None))
+    assert "\x1b" not in text
+    for acts in {"latex": ("\\input", "`$"), "csv": ("\n=", "\n# a"), "html": ("<script",)}.get(
+        form, ("<script", " `", "=1|", "\n# a")
+    ):
+        assert acts not in text, acts
 
 
 def test_control_characters_are_spelt_out_and_letters_kept() -> None:
@@ -59,14 +76,12 @@ def test_tables_show_names_as_they_are_on_any_console() -> None:
     (group,) = group_results([example_record(model=NAME)])
     for console in (Console, PlainConsole):
         stream = io.StringIO()
-        console(file=stream, width=140).print(results_table(group))
-        sheet = Sheet("s", NAME, (Column(NAME, right=False),), ((Cell(NAME),),), (NAME,))
-        draw_sheet(console(file=stream, width=140), sheet)
-        assert stream.getvalue().count(SHOWN) == 5
+        console(file=stream, width=140).print(terminal.write(Document("", (results_section(group), nasty(NAME)), None)))
+        assert stream.getvalue().count(SHOWN) == 10
     report = example_throughput()
     report = msgspec.structs.replace(report, models=(msgspec.structs.replace(report.models[0], model=NAME),))
     stream = io.StringIO()
-    print_throughput(report, Console(file=stream, width=160))
+    Console(file=stream, width=160).print(terminal.write(throughput_document(report)))
     assert stream.getvalue().count(SHOWN) == 3  # the line of the summary, the heading, the warning
 
 
@@ -78,7 +93,7 @@ def test_added_systems_keep_their_names(
     monkeypatch.setenv("COLUMNS", "120")
     np.save("scores.npy", np.random.default_rng(0).normal(size=(5, 25)).astype(np.float32))
     assert main(["add", "--name", name, "--data", TINY, "--scores", "scores.npy", "--results", "r"]) == 0
-    assert f"\n {name} " in capsys.readouterr().out
+    assert f"\n{name} " in capsys.readouterr().out
     (folder,) = list_records("r")
     assert read_record(folder).config.model == name
 
@@ -103,7 +118,7 @@ def test_lines_and_formats_command_no_terminal(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr("sys.stdout", stream)
         say(NAME)
         write_text("a\x9b\t1\n", None)
-        show(lambda console: console.print(NAME), None)
+        Show(None, None)(Document("", (Section(facts=(NAME,)),), None))
         assert stream.getvalue() == f"{SHOWN}\na{told}\t1\n{SHOWN}\n"
 
 

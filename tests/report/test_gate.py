@@ -11,14 +11,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camp_bench.cli.output import Show, write_file_beside
 from camp_bench.errors import OutputError
 from camp_bench.gate.power import GatePower, PowerRow
 from camp_bench.gate.verdicts import GateReport, Row, Verdict, refusal
-from camp_bench.report import ci
-from camp_bench.report.ci.escaping import annotation_data, annotation_property, markdown, without_commands
-from camp_bench.report.foreign_text import one_line
+from camp_bench.report.document import Document
+from camp_bench.report.foreign_text import one_line, without_commands
+from camp_bench.report.gate import gate_document, history_document, power_document
+from camp_bench.report.writers import github, markdown
+from camp_bench.report.writers import json as json_writer
+from camp_bench.report.writers import junit as junit_writer
 
 EVIL = "x\n::error::pwned\r\n##[group]|<script>]]>&\"'`*_[a](http://b)\x1b[31m\x00\u202e\ud800%0A,=1+1"
+
+
+def show(document: Document) -> None:
+    Show(None, None)(document)
+
+
+def junit(report: GateReport) -> str:
+    return junit_writer.write(gate_document(report))
+
+
+def annotations(report: GateReport) -> str:
+    return github.write(gate_document(report))
+
+
+def summary(report: GateReport) -> str:
+    return markdown.write(gate_document(report))
 
 
 def row(verdict: Verdict = "regressed", *, name: str = "rsum", **changes: object) -> Row:
@@ -56,7 +76,7 @@ def test_terminal_shows_table_reasons_notes_and_outcome(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    ci.print_report(REPORT)
+    show(gate_document(REPORT))
     out = capsys.readouterr().out
     assert "base: vsepp on toy" in out
     assert "regressed: rsum went from 200.00 to 190.00" in out
@@ -66,15 +86,15 @@ def test_terminal_shows_table_reasons_notes_and_outcome(
     assert "1e+09" in out
     assert out.splitlines()[-1] == "regression"
     assert max(len(line) for line in out.splitlines()) <= 80
-    ci.print_report(GateReport(title="t", rows=(row("below tolerance"),)))
+    show(gate_document(GateReport(title="t", rows=(row("below tolerance"),))))
     assert capsys.readouterr().out.splitlines()[-1] == "pass with 1 warning"
-    ci.print_report(refusal("base", "no such file"))
+    show(gate_document(refusal("base", "no such file")))
     assert capsys.readouterr().out.splitlines() == ["base", "can't judge: no such file"]
 
 
 def test_power_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     rows = (PowerRow("rsum", 1.0, 2.0, 3.0, 0.423, 9.87, 0.31),)
-    ci.print_power(GatePower(rows, 2.0, 1, 1, 0.05, "published", at_least=True))
+    show(power_document(GatePower(rows, 2.0, 1, 1, 0.05, "published", at_least=True)))
     out = capsys.readouterr().out
     assert "≥ 42%" in out
     assert "≤ 9.9" in out
@@ -83,7 +103,7 @@ def test_power_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_junit_has_a_case_for_each_row(tmp_path: Path) -> None:
-    suite = ET.fromstring(ci.junit_xml(REPORT)).find("testsuite")
+    suite = ET.fromstring(junit(REPORT)).find("testsuite")
     assert suite is not None
     assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
         "tests": "5",
@@ -98,36 +118,35 @@ def test_junit_has_a_case_for_each_row(tmp_path: Path) -> None:
     assert skipped is not None
     assert skipped.get("message") == "unproven drop: t2i.R@1 went from 200.00 to 190.00"
     assert suite.find("testcase[@name='speed scan over plain']/error") is not None
-    refused = ET.fromstring(ci.junit_xml(refusal("base", "gone"))).find("testsuite/testcase/error")
+    refused = ET.fromstring(junit(refusal("base", "gone"))).find("testsuite/testcase/error")
     assert refused is not None
     assert refused.get("message") == "gone"
 
 
 def test_markdown_is_a_table_and_a_list() -> None:
-    lines = ci.markdown_summary(REPORT).decode().splitlines()
-    assert lines[0] == r"### base\: vsepp on toy: regression"
+    lines = summary(REPORT).splitlines()
+    assert lines[0] == "## base: vsepp on toy: regression"
     assert lines[4] == "| rsum | 200.00 | 190.00 | 10.00 | 4.00 | 16.00 | 1 | **regressed** |"
-    assert lines[-1] == r"- torch\: 3"
-    unproven = ci.markdown_summary(GateReport(title="t", rows=(row("unproven drop"),))).decode()
-    assert unproven.startswith("### t: unproven drop\n")
-    assert "can't judge" in ci.markdown_summary(refusal("base", "gone")).decode()
+    assert lines[-1] == "- torch: 3"
+    assert "unproven drop" in summary(GateReport(title="t", rows=(row("unproven drop"),)))
+    assert "can't judge" in summary(refusal("base", "gone"))
 
 
 def test_annotations_are_for_what_did_not_pass() -> None:
-    lines = ci.github_annotations(REPORT).splitlines()
+    lines = annotations(REPORT).splitlines()
     assert lines == [
         "::error title=base%3A vsepp on toy%3A regressed::rsum went from 200.00 to 190.00",
         "::error title=base%3A vsepp on toy%3A unstable::scan over plain went from 200.00 to 190.00",
         "::warning title=base%3A vsepp on toy%3A unproven drop::t2i.R@1 went from 200.00 to 190.00",
     ]
-    assert ci.github_annotations(GateReport(title="t", rows=(row("pass"),))) == ""
-    assert ci.github_annotations(refusal("b", "gone")) == "::error title=b%3A can't judge::gone\n"
+    assert annotations(GateReport(title="t", rows=(row("pass"),))) == ""
+    assert annotations(refusal("b", "gone")) == "::error title=b%3A can't judge::gone\n"
 
 
 def test_json_holds_everything_and_history_what_grows() -> None:
-    whole = json.loads(ci.report_json(REPORT))
+    whole = json.loads(json_writer.write(gate_document(REPORT)))
     assert (whole["outcome"], whole["exit_code"], len(whole["rows"])) == ("regression", 1, 5)
-    points = json.loads(ci.benchmark_json(REPORT))
+    points = json.loads(json_writer.write(history_document(REPORT)))
     assert points[0] == {
         "name": "base: vsepp on toy: rsum",
         "unit": "points",
@@ -142,29 +161,29 @@ def test_reports_replace_older_ones_and_add_to_the_step_summary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "new" / "summary.md"
-    ci.write_report(file, b"one\n")
-    ci.write_report(file, b"two\n")
+    write_file_beside(file, "one\n")
+    write_file_beside(file, "two\n")
     assert file.read_bytes() == b"two\n"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
-    ci.write_report(file, b"three\n")
+    write_file_beside(file, "three\n")
     assert file.read_bytes() == b"two\nthree\n"
     with pytest.raises(OutputError, match="can't be written"):
-        ci.write_report(file / "below", b"")
+        write_file_beside(file / "below", "")
 
 
 @given(st.one_of(st.text(max_size=60), st.just(EVIL)))
 def test_no_name_breaks_out_of_any_format(text: str) -> None:
     report = GateReport(title=text, rows=(row(name=text), row("below floor", name=text)), notes=(text,), facts=(text,))
     for one in (report, refusal(text, text)):
-        suite = ET.fromstring(ci.junit_xml(one))
+        suite = ET.fromstring(junit(one))
         assert len(suite.findall("testsuite")) == 1
         assert len(suite.findall("testsuite/testcase")) == max(len(one.rows), 1)
-        for line in ci.github_annotations(one).splitlines():
+        for line in annotations(one).splitlines():
             assert re.fullmatch(r"::(error|warning) title=[^:,]*::.*", line)
-        assert len(ci.github_annotations(one).splitlines()) == max(len(one.rows), 1)
-        assert json.loads(ci.report_json(one))["exit_code"] == one.exit_code
-        assert len(json.loads(ci.benchmark_json(one))) == len(one.rows)
-    table = [line for line in ci.markdown_summary(report).decode().split("\n") if line.startswith("|")]
+        assert len(annotations(one).splitlines()) == max(len(one.rows), 1)
+        assert json.loads(json_writer.write(gate_document(one)))["exit_code"] == one.exit_code
+        assert len(json.loads(json_writer.write(history_document(one)))) == len(one.rows)
+    table = [line for line in summary(report).split("\n") if line.startswith("|")]
     assert len(table) == 4
     for line in table:
         bare = line.replace(r"\\", "").replace(r"\|", "")
@@ -173,14 +192,14 @@ def test_no_name_breaks_out_of_any_format(text: str) -> None:
 
 def test_escapes() -> None:
     assert one_line("a\tb\n\x1b[0m\x00\u202e") == r"a b \x1b[0m\x00\u202e"
-    assert markdown("a|b<c>`d`") == r"a\|b\<c\>\`d\`"
-    assert annotation_data("50% a\nb") == "50%25 a b"
-    assert annotation_property("a: b, c") == "a%3A b%2C c"
+    assert markdown.escape("a|b<c>`d` :cat: https://x @me #1") == r"a\|b&lt;c&gt;\`d\` \:cat: https\://x \@me \#1"
+    assert github.annotation_data("50% a\nb") == "50%25 a b"
+    assert github.annotation_property("a: b, c") == "a%3A b%2C c"
     assert without_commands("ok\n  ::error::x\n::y\n##[group]\na::b\n") == "ok\n  : :error::x\n: :y\n# #[group]\na::b\n"
 
 
 def test_a_name_that_is_a_command_is_not_one_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    ci.print_report(GateReport(title="::error::x", rows=(row(name="::stop-commands::x"),), notes=("##[error]",)))
+    show(gate_document(GateReport(title="::error::x", rows=(row(name="::stop-commands::x"),), notes=("##[error]",))))
     out = capsys.readouterr().out
     assert not any(line.lstrip().startswith("::") for line in out.splitlines())
     assert "##[" not in out
