@@ -109,6 +109,9 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
 @data.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
+    tokenizer: Annotated[
+        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
+    ] = "treebank",
 ) -> None:
     """Check a dataset folder and list all that is wrong with it.
 
@@ -118,9 +121,10 @@ def verify(
     from camp_bench.cli.counting import counted
     from camp_bench.cli.output import say
     from camp_bench.data.folder.verify import verify_folder
+    from camp_bench.data.tokenizers import find_tokenizer
 
     with counted() as progress:
-        problems = list(verify_folder(folder, progress))
+        problems = list(verify_folder(folder, progress, find_tokenizer(tokenizer)))
     for problem in problems:
         say(str(problem))
     errors = sum(problem.severity == "error" for problem in problems)
@@ -133,10 +137,14 @@ def verify(
 @data.command()
 def info(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A dataset folder, or 'toy'.")],
+    tokenizer: Annotated[
+        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
+    ] = "treebank",
 ) -> None:
     """Describe a dataset: sizes, lengths of captions, vocabulary."""
     from camp_bench.cli.summary import print_summary
     from camp_bench.data import open_dataset
     from camp_bench.data.folder.summary import summarize
+    from camp_bench.data.tokenizers import find_tokenizer
 
-    print_summary(summarize(open_dataset(source, ())))
+    print_summary(summarize(open_dataset(source, ()), find_tokenizer(tokenizer)))

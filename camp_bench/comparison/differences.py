@@ -43,6 +43,9 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         notes.append("the dev data, on which epochs were chosen, differ between these runs")
     if len({record.config.vocab_from for record in records}) > 1:
         notes.append("some vocabularies come from train+dev and others from train alone")
+    if len({record.config.tokenizer for record in records if record.external is None}) > 1:
+        notes.append("captions are split into words by different tokenizers")
+    notes.extend(dict.fromkeys(f"splits share images: {text}" for record in records for text in record.dataset.leaks))
     models = Counter(key for _, key in {(all_but_seed(record), record.config.model) for record in records})
     notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
     notes.extend(

@@ -48,7 +48,10 @@ class Environment(Strict, frozen=True, kw_only=True):
 
 
 class DatasetFacts(Strict, frozen=True, kw_only=True):
-    """What was read: sizes by split and the fingerprints that say whether two runs saw the same."""
+    """What was read: sizes by split and the fingerprints that say whether two runs saw the same.
+
+    leaks: a sentence for two splits that share images by content.
+    """
 
     name: str
     source: str
@@ -58,6 +61,7 @@ class DatasetFacts(Strict, frozen=True, kw_only=True):
     regions: int
     feature_size: int
     train_fingerprint: str
+    leaks: tuple[str, ...] = ()
 
 
 class VocabularyFacts(Strict, frozen=True, kw_only=True):

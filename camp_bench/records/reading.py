@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.text import without_mark
 from camp_bench.errors import RecordError
 from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, RunRecord
 
@@ -53,7 +54,7 @@ def read_versioned(path: str | Path, kind: type[_Read], version: int, *, name: s
     Raises RecordError for anything missing, unreadable, unknown or of another version.
     """
     try:
-        data = Path(path).read_bytes()
+        data = without_mark(Path(path).read_bytes())
     except OSError as error:
         raise RecordError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
     try:

@@ -118,6 +118,8 @@ def evaluate_run(
             )
     folds = folds_of(of_split, protocol)
     judged = None if asked.relevance is None else read_judgements(asked.relevance, of_split, grade)
+    if judged is not None and judged.note:
+        reporter.on_stage(f"note: {judged.note}")
     top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     cache = corpus.dataset.cache
     prints = Fingerprints(
@@ -168,7 +170,7 @@ def evaluate_run(
                 both = ((run.model, encoded), (cheap.model, proposed))
                 transductive = any(is_transductive(model, items, place) for model, items in both)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
-        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split, judged))
         if asked.examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, asked.examples, place)
             files[looked] = write_arrays(home / looked, looked_at)

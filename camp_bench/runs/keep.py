@@ -13,7 +13,8 @@ from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.judgements import Judgements
-from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
+from camp_bench.data.tokenizers import TOKENIZERS
+from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.data.word_vectors import WordVectors
 from camp_bench.evaluation.evaluate import Evaluation
 from camp_bench.evaluation.tiles import Numbers, OnScores
@@ -78,11 +79,14 @@ def environment_of(device: torch.device) -> Environment:
     return collect_environment(device=str(device), device_name=describe_device(device), threads=torch.get_num_threads())
 
 
-def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[np.generic]]:
+def query_arrays(
+    evaluation: Evaluation, split: Split, judged: Judgements | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
     """Return the per-query results of both directions by name, and `image_of`, the image of each caption.
 
     `i2t_b`, `i2t_n`, `i2t_p`: (images,) int32; `i2t_top_ids`, `i2t_top_scores`: (images, 100 or fewer), best first;
-    `t2i_...` the same for (captions,).
+    `t2i_...` the same for (captions,). judged: what is true beyond the split's own pairs, kept as `i2t_true` and
+    `t2i_true`, (pairs, 2) of query and candidate, and the marked pairs of image and caption with their `grades`.
     """
     arrays: dict[str, npt.NDArray[np.generic]] = {"image_of": split.image_of.astype(np.int32)}
     for direction, ranks in (("i2t", evaluation.ranks.i2t), ("t2i", evaluation.ranks.t2i)):
@@ -93,6 +97,12 @@ def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[
             f"{direction}_top_ids": ranks.top_ids[:, :TOP],
             f"{direction}_top_scores": ranks.top_scores[:, :TOP],
         }
+    if judged is not None:
+        for direction, positives in (("i2t", judged.i2t), ("t2i", judged.t2i)):
+            pairs = np.divmod(positives.keys, positives.candidates)
+            arrays[f"{direction}_true"] = np.stack(pairs, axis=1).astype(np.int32)
+        arrays["judged_pairs"] = np.stack((judged.images, judged.captions), axis=1).astype(np.int32)
+        arrays["grades"] = judged.grades
     return arrays
 
 
@@ -212,8 +222,8 @@ def relevance_facts(
     )
 
 
-def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
-    """Return sizes by split, and the fingerprint of what a model could learn from."""
+def dataset_facts(corpus: Corpus, train_fingerprint: str, leaks: tuple[str, ...] = ()) -> DatasetFacts:
+    """Return sizes by split, the fingerprint of what a model could learn from, and what the splits share."""
     splits = corpus.splits
     any_split = next(iter(splits.values()))
     return DatasetFacts(
@@ -225,6 +235,7 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
         regions=any_split.n_regions,
         feature_size=any_split.feature_size,
         train_fingerprint=train_fingerprint,
+        leaks=tuple(map(storable, leaks)),
     )
 
 
@@ -234,7 +245,7 @@ def vocabulary_facts(
     """Return where the words came from, how many of each split's are not among them, and what they started from."""
     return VocabularyFacts(
         source=source,
-        tokenizer=TOKENIZER,
+        tokenizer=TOKENIZERS[vocabulary.tokenizer],
         min_count=min_count,
         size=len(vocabulary),
         unknown_share=corpus.unknown_shares(vocabulary),
