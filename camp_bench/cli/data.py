@@ -24,14 +24,16 @@ data = typer.Typer(
 def import_(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SRC", help="SCAN's zip or folder, or one or more bottom-up-attention TSV files."),
+        typer.Argument(
+            metavar="SRC", help="SCAN's zip or folder; TSV, HDF5, LMDB or a folder of arrays of one image each."
+        ),
     ],
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to make.")],
     captions: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[SPLIT=]FILE",
-            help="For TSV features: Karpathy's dataset_*.json, COCO's captions_*.json, or lines of file<TAB>caption.",
+            help="For features alone: JSON, CSV or lines of file<TAB>caption, of the formats in docs/data.md.",
         ),
     ] = None,
     splits: Annotated[str | None, typer.Option(metavar="NAMES", help="E.g. dev,test.  [default: all]")] = None,
@@ -48,6 +50,9 @@ def import_(
         int | None, typer.Option(metavar="N", help="Keep the first N captions of each image.")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Store half as many bytes.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out rows and captions that can't be used; source.json lists them.")
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Drop what an earlier attempt left.")] = False,
 ) -> None:
     """Make a dataset folder from published features.
@@ -56,25 +61,31 @@ def import_(
     and the same command goes on from there.
     """
     from camp_bench.cli.counting import counted
-    from camp_bench.data.imports.requests import import_dataset
+    from camp_bench.cli.output import say
+    from camp_bench.data.imports.faults import Faults
+    from camp_bench.data.imports.formats import import_dataset
+    from camp_bench.data.imports.requests import ImportRequest
 
+    faults = Faults(skip=skip_bad)
     with counted() as progress:
-        shapes = kept_for_resuming(
-            dest,
-            lambda: import_dataset(
-                sources,
-                dest,
-                captions=captions or (),
-                splits=parse_names(splits),
-                dataset=dataset,
-                boxes=boxes,
-                repeat_boxes=repeat_boxes,
-                max_captions=max_captions,
-                dtype="float16" if float16 else None,
-                restart=restart,
-                progress=progress,
-            ),
+        request = ImportRequest(
+            sources=sources,
+            dest=dest,
+            captions=captions or (),
+            splits=parse_names(splits),
+            dataset=dataset,
+            boxes=boxes,
+            repeat_boxes=repeat_boxes,
+            max_captions=max_captions,
+            dtype="float16" if float16 else None,
+            skip_bad=skip_bad,
+            restart=restart,
+            progress=progress,
+            faults=faults,
         )
+        shapes = kept_for_resuming(dest, lambda: import_dataset(request))
+    if faults.count:
+        say(f"left out: {faults.count:,} faults, which {dest}/source.json lists", err=True)
     print_shapes(dest, shapes)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.data.dataset import Split
-from camp_bench.data.names import coco_number, name_forms
+from camp_bench.data.names import image_identity
 from camp_bench.errors import DataError
 
 __all__ = ["leak_warnings", "require_apart", "shared_captions", "shared_ids"]
@@ -38,18 +38,8 @@ def shared_ids(one: Sequence[str], other: Sequence[str]) -> list[str]:
     """Return the ids that stand in both lists, whatever their suffixes. Ids that only number the images are none."""
     if any(list(ids) == [str(row) for row in range(len(ids))] for ids in (one, other)):
         return []
-    there = {_identity(image_id) for image_id in one}
-    return sorted(image_id for image_id in other if _identity(image_id) in there)
-
-
-def _identity(image_id: str) -> str:
-    """Return COCO's number where the id is surely one, else the path without its suffix."""
-    whole = name_forms(image_id)[1]
-    stem = whole.rpartition("/")[2]
-    if stem.startswith("COCO_") or (len(stem) == 12 and stem.isdecimal()):
-        number = coco_number(stem)
-        return whole if number is None else f"COCO {number}"
-    return whole
+    there = {image_identity(image_id) for image_id in one}
+    return sorted(image_id for image_id in other if image_identity(image_id) in there)
 
 
 def leak_warnings(splits: Mapping[str, Split]) -> tuple[list[str], list[str]]:

@@ -12,9 +12,11 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
-__all__ = ["STRICT_FORMS", "coco_number", "match_names", "name_forms", "tidy_name"]
+__all__ = ["STRICT_FORMS", "coco_number", "image_identity", "match_names", "name_forms", "tidy_name"]
 
-COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)[0-9]{4}_)?0*([0-9]+)")
+COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)[0-9]{4}_)?0*([0-9]+)", re.IGNORECASE)
+FLICKR_NAME = re.compile(r"flickr30k_0*([0-9]+)")
+"""How UNITER's and ALBEF's files count Flickr30K's pictures."""
 _PICTURES = ".jpg .jpeg .jpe .jfif .jp2 .png .gif .webp .bmp .dib .tif .tiff .pbm .pgm .ppm .pnm .tga .heic .heif .avif"
 _OTHERS = ".svg .npy .npz .pt .mp4 .avi .webm .mkv .mov .wav .flac .mp3"
 SUFFIXES = frozenset([*_PICTURES.split(), *_OTHERS.split()])
@@ -38,7 +40,18 @@ def name_forms(name: str) -> tuple[str, ...]:
     whole = _without_suffix(path.strip())
     stem = whole.rpartition("/")[2]
     number = coco_number(stem)
-    return path, whole, stem, stem if number is None else str(number)
+    flickr = FLICKR_NAME.fullmatch(stem)
+    return path, whole, stem, flickr[1] if flickr else stem if number is None else str(number)
+
+
+def image_identity(name: str) -> str:
+    """Return what is equal for two names only if they are surely one picture: no suffix, COCO's number if it is one."""
+    whole = name_forms(name)[1]
+    stem = whole.rpartition("/")[2]
+    if stem.upper().startswith("COCO_") or (len(stem) == 12 and stem.isdecimal()):
+        number = coco_number(stem)
+        return whole if number is None else f"COCO {number}"
+    return whole
 
 
 def coco_number(name: str) -> int | None:

@@ -66,21 +66,22 @@ def strip_text(text: str) -> str:
 def read_captions(content: bytes, where: object) -> tuple[str, ...]:
     """Return the captions, none of them empty."""
     captions = split_lines(content, where)
-    _raise_first(find_caption_faults(captions), where)
+    _raise_first((text for _, text in find_caption_faults(captions)), where)
     return tuple(captions)
 
 
-def find_caption_faults(captions: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong with single captions."""
+def find_caption_faults(captions: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the line of each caption that is wrong, and what is wrong with it."""
     for line, caption in enumerate(captions, 1):
         if is_blank(caption):
             what = f"{caption[:20]!a}, which shows nothing" if caption else "empty"
-            yield f"line {line} is {what}; expected a caption on every line; write one there"
+            yield line, f"line {line} is {what}; expected a caption on every line; write one there"
         elif PRINTED_BYTES.fullmatch(caption):
-            yield (
+            told = (
                 f"line {line} is printed Python bytes, {caption[:40]!r}; expected plain text; a Python 3 port "
                 f"wrote str(caption) of bytes, so write caption.decode('utf-8') instead"
             )
+            yield line, told
 
 
 def read_index(content: bytes, where: object, rows: int, n_captions: int) -> npt.NDArray[np.int64]:

@@ -114,7 +114,7 @@ def _check_texts(folder: Path, found: _Found) -> Iterator[Problem]:
         yield _problem(error, ims)
     rows = found.header.shape[0] if found.header else None
     captions = yield from _lines(folder / caps)
-    yield from _listed(caps, "captions", find_caption_faults(captions))
+    yield from _listed(caps, "captions", (text for _, text in find_caption_faults(captions)))
     yield from _check_captions(caps, captions)
     found.captions = captions
     if rows is None or not captions:
