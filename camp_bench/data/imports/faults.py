@@ -43,9 +43,8 @@ class Faults:
             if others:
                 shown = "; ".join(others[: SHOWN - 1])
                 more = f"; and {len(others) - SHOWN + 1:,} more" if len(others) >= SHOWN else ""
-                raise DataError(
-                    f"{first}; {len(others):,} more fault{'s' * (len(others) > 1)}: {shown}{more}; --skip-bad leaves them all out"
-                )
+                count = f"{len(others):,} more fault{'s' * (len(others) > 1)}"
+                raise DataError(f"{first}; {count}: {shown}{more}; --skip-bad leaves them all out")
             raise DataError(first)
 
     @property

@@ -75,7 +75,7 @@ class LmdbStore:
                     with faults.noted():
                         where = f"{self.name}: {name}"
                         features = self._decode(value, where)
-                        yield FeatureRow(where, name, *features.shape, place=key)
+                        yield FeatureRow(where, name, features.shape[0], features.shape[1], key)
                 progress("reading sizes", number, total)
 
     def read(self, row: FeatureRow) -> npt.NDArray[np.floating]:

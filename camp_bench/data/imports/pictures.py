@@ -213,7 +213,7 @@ def _find_pictures(
                 path = PurePosixPath(tidy_name(name))
                 if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:/", tidy_name(name)):
                     raise DataError(f"{image.name}: leads out of {folder}; expected a file below it; mend the captions")
-            if there := [path for name in image.names if (path := folder / name).is_file()]:
+            if there := [file for name in image.names if (file := folder / name).is_file()]:
                 tasks.append((split, row, str(there[0])))
             else:
                 missing.append((split, row, image))
