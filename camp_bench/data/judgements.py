@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.protocols import require_one_gallery
 from camp_bench.config.text import read_number
 from camp_bench.data.dataset import Split
 from camp_bench.data.folder.texts import read_content, split_lines
 from camp_bench.data.names import coco_number
-from camp_bench.errors import DataError
+from camp_bench.errors import ConfigError, DataError
 from camp_bench.ranking.positives import Positives, make_positives
 
-__all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "read_judgements"]
+__all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "check_relevance", "read_judgements"]
 
 OF_DATA = "data"
 """Stands for what the dataset itself knows, as the toy data does."""
@@ -51,6 +53,16 @@ class Judgements:
     captions: npt.NDArray[np.int64]
     grades: npt.NDArray[np.float64]
     note: str = ""
+
+
+def check_relevance(source: str | None, min_grade: float | None, protocol: str) -> None:
+    """Raise ConfigError where options about judgements make no sense together."""
+    if min_grade is not None and not math.isfinite(min_grade):
+        raise ConfigError(f"min_grade: got {min_grade}, expected a finite number")
+    if min_grade is not None and source in (None, OF_DATA, *ECCV_SETS):
+        raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
+    if source is not None:
+        require_one_gallery("relevance", protocol)
 
 
 def read_judgements(source: str, split: Split, min_grade: float) -> Judgements:

@@ -144,11 +144,14 @@ class RelevanceFacts(Strict, frozen=True, kw_only=True):
 
 
 class ExternalFacts(Strict, frozen=True, kw_only=True):
-    """The files of another system that were ranked, by what they hold: `scores`, or `images` and `captions`.
+    """The files of another system that were ranked, by what they hold: `scores`, `images` and `captions`, ...
 
-    measure: between vectors, `cosine` or `dot`; empty for scores.
+    measure: between vectors, `cosine` or `dot`; empty for scores, `lower is better` for distances. censored: by
+    direction, of top lists, how many queries have their own candidate beyond the end of theirs; such a rank is only
+    known to be greater than the list is long, so MeanR isn't known.
     """
 
     files: dict[str, str]
     sha256: dict[str, str]
     measure: str
+    censored: dict[str, int] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from camp_bench.config import MAX_WHOLE, check_examples, require_text, resolve_settings
-from camp_bench.config.protocols import find_protocol
+from camp_bench.config.protocols import require_one_gallery
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
-from camp_bench.data.judgements import ECCV_SETS, MIN_GRADE, OF_DATA, read_judgements
+from camp_bench.data.judgements import MIN_GRADE, check_relevance, read_judgements
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
@@ -93,7 +92,9 @@ def evaluate_run(
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(asked.examples)
     _check_cascade(asked)
-    _check_relevance(asked)
+    check_relevance(asked.relevance, asked.min_grade, asked.protocol)
+    if asked.relevance is not None and asked.rerank is not None:
+        raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
     split, protocol, precision, rerank = asked.split, asked.protocol, asked.precision, asked.rerank
     grade = MIN_GRADE if asked.min_grade is None else asked.min_grade
     place = resolve_device(asked.device)
@@ -219,23 +220,7 @@ def _check_cascade(asked: EvaluationRequest) -> None:
     if rerank is not None and not 1 <= rerank <= MAX_WHOLE:
         raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
     if rerank is not None:
-        _require_one_gallery("rerank", asked.protocol)
-
-
-def _check_relevance(asked: EvaluationRequest) -> None:
-    if asked.min_grade is not None and not math.isfinite(asked.min_grade):
-        raise ConfigError(f"min_grade: got {asked.min_grade}, expected a finite number")
-    if asked.min_grade is not None and asked.relevance in (None, OF_DATA, *ECCV_SETS):
-        raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
-    if asked.relevance is not None and asked.rerank is not None:
-        raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
-    if asked.relevance is not None:
-        _require_one_gallery("relevance", asked.protocol)
-
-
-def _require_one_gallery(name: str, protocol: str) -> None:
-    if find_protocol(protocol).folds > 1:
-        raise ConfigError(f"{name}: protocol {protocol} ranks in folds; expected one that ranks all at once")
+        require_one_gallery("rerank", asked.protocol)
 
 
 def _fitted(run: FinishedRun, corpus: Corpus, asked: EvaluationRequest) -> TokenizedSplit:
