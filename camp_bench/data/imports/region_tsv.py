@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.config.text import BYTE_ORDER_MARK, read_whole
+from camp_bench.config.text import read_whole, without_mark
 from camp_bench.data.folder.staging import Progress, file_identity
 from camp_bench.data.imports.faults import Faults
 from camp_bench.data.imports.looks import looks_like
@@ -106,7 +106,7 @@ class RegionTsv:
             kind = self._kinds[file] = _find_kind(file)
             offsets: list[int] = []
             for line, (offset, content) in enumerate(_lines(file), 1):
-                fields = content.removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n").split(b"\t")
+                fields = without_mark(content).rstrip(b"\r\n").split(b"\t")
                 done += len(content)
                 progress("reading sizes, MB", done // 10**6, total // 10**6)
                 offsets.append(offset)
@@ -121,7 +121,7 @@ class RegionTsv:
         kind = self._kinds[file]
         with file.open("rb") as stream:
             stream.seek(row.place.offset)
-            fields = stream.readline(LINE_BYTES).removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n").split(b"\t")
+            fields = without_mark(stream.readline(LINE_BYTES)).rstrip(b"\r\n").split(b"\t")
         if len(fields) != len(kind.names):
             raise DataError(f"{row.where}: was changed while it was read; expected a file that rests; try again")
         if kind.boxes is not None:
@@ -233,7 +233,7 @@ def _check_offsets(file: Path, offsets: Sequence[int], faults: Faults) -> None:
     index = file.with_suffix(".lineidx")
     if not index.is_file():
         return
-    words = index.read_bytes().split()
+    words = without_mark(index.read_bytes()).split()
     known = [int(word) for word in words if re.fullmatch(rb"[0-9]{1,18}", word)]
     if known != list(offsets):
         faults.add(
