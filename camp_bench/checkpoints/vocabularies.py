@@ -10,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from camp_bench.checkpoints.pickle_data import read_pickle
+from camp_bench.config.text import without_mark
+from camp_bench.data.tokenizers import TokenizerName
 from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CheckpointError, DataError
 
@@ -33,21 +35,22 @@ def read_vocabulary(path: Path) -> tuple[Vocabulary, str]:
     The file holds `word2idx` and `idx2word`, as JSON or as a pickled object (protocol 2 or later, Python 2 or 3), or it
     is a vocabulary.json of camp-bench. Raises CheckpointError where it is neither, or its two tables disagree.
     """
+    tokenizer: TokenizerName = "treebank"
     try:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such file; expected a vocabulary (.json or .pkl)")
         if (size := path.stat().st_size) > LARGEST_BYTES:
             raise CheckpointError(f"{path}: {size:,} bytes; expected a vocabulary of {LARGEST_BYTES:,} at most")
         data = path.read_bytes()
-        if data[:1] in (b"{", b" ", b"\n"):
-            words = _from_json(path, data)
+        if without_mark(data)[:1] in (b"{", b" ", b"\n"):
+            words, tokenizer = _from_json(path, without_mark(data))
         else:
             words = _from_pickle(path, read_pickle(io.BytesIO(data), str(path), KNOWN))
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read ({error.strerror or error}); expected a vocabulary") from None
     try:
         "".join(words).encode()
-        return Vocabulary(words), hashlib.sha256(data).hexdigest()
+        return Vocabulary(words, tokenizer), hashlib.sha256(data).hexdigest()
     except UnicodeEncodeError:
         raise CheckpointError(f"{path}: a word is not in UTF-8; expected the vocabulary as it was published") from None
     except DataError as error:
@@ -69,14 +72,15 @@ def vocabulary_beside(file: Path) -> Vocabulary:
     )
 
 
-def _from_json(path: Path, data: bytes) -> tuple[str, ...]:
+def _from_json(path: Path, data: bytes) -> tuple[tuple[str, ...], TokenizerName]:
     try:
         content = msgspec.json.decode(data, type=dict[str, Any])
         if "schema_version" in content:
-            return Vocabulary.from_json(data).words
+            own = Vocabulary.from_json(data)
+            return own.words, own.tokenizer
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DataError) as error:
         raise CheckpointError(f"{path}: not a vocabulary ({error}); expected word2idx and idx2word") from None
-    return _words(path, content)
+    return _words(path, content), "treebank"
 
 
 def _from_pickle(path: Path, content: Any) -> tuple[str, ...]:

@@ -16,13 +16,35 @@ def add(
     name: Annotated[str, typer.Option(metavar="NAME", help="What to call the system.")],
     data: Annotated[str, typer.Option(metavar="DATA", help="'toy', or a folder in SCAN's layout.")],
     scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=".npy of (images, captions), higher is better.")
+        Path | None, typer.Option(metavar="FILE", help="(images, captions), higher is better: .npy, .npz, .pt, ...")
     ] = None,
-    images: Annotated[Path | None, typer.Option(metavar="FILE", help=".npy with a vector an image.")] = None,
-    captions: Annotated[Path | None, typer.Option(metavar="FILE", help=".npy with a vector a caption.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A vector an image: .npy, .npz, .pt, .safetensors, .parquet.")
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A vector a caption, of the same kinds.")
+    ] = None,
+    scores_i2t: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Scores of images looking for captions, with --scores-t2i.")
+    ] = None,
+    scores_t2i: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="(captions, images): of captions looking for images.")
+    ] = None,
+    run_i2t: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Top lists of images: TREC's lines or ranx's JSON.")
+    ] = None,
+    run_t2i: Annotated[Path | None, typer.Option(metavar="FILE", help="Top lists of captions.")] = None,
+    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="The scores are distances.")] = False,
     measure: Annotated[str, typer.Option(metavar="NAME", help="Between vectors: cosine or dot.")] = "cosine",
     split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
     protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
+    relevance: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
+    ] = None,
+    min_grade: Annotated[
+        float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of its training, if you compare several.")] = 0,
     transductive: Annotated[
         bool, typer.Option("--transductive", help="Say so if it used other test queries, as inverted softmax does.")
@@ -34,14 +56,15 @@ def add(
 ) -> None:
     """Make a record of any other system, so that it stands in the same tables.
 
-    Rows and columns are in the order of the split's images and captions. The files are read in tiles, never whole.
+    Rows and columns are in the order of the split's images and captions. DATA needs no features for this: captions
+    do, with an index where they aren't five an image. Of a file with several arrays, FILE:NAME names one.
     """
     from camp_bench.machine.process import prepare_process
 
     prepare_process()
-    from camp_bench.cli.output import Show
+    from camp_bench.cli.output import Show, say
     from camp_bench.cli.progress import make_reporter
-    from camp_bench.cli.results import command_line
+    from camp_bench.cli.results import command_line, describe_relevance
     from camp_bench.config import check_seeds
     from camp_bench.errors import ConfigError
     from camp_bench.report.results import results_document
@@ -56,6 +79,11 @@ def add(
         scores=scores,
         images=images,
         captions=captions,
+        scores_i2t=scores_i2t,
+        scores_t2i=scores_t2i,
+        run_i2t=run_i2t,
+        run_t2i=run_t2i,
+        lower_is_better=lower_is_better,
         measure="dot" if measure == "dot" else "cosine",
         transductive=transductive,
         seed=seed,
@@ -69,6 +97,10 @@ def add(
             split=split,
             protocol=protocol,
             memory_budget=memory_budget,
+            relevance=relevance,
+            min_grade=min_grade,
             command=command_line(),
         )
     show(results_document([finished], split))
+    if (facts := finished[1].evaluation(split).relevance) is not None:
+        say(*describe_relevance(facts).split("\n"))

@@ -27,14 +27,16 @@ data = typer.Typer(
 def import_(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SRC", help="SCAN's zip or folder, or one or more bottom-up-attention TSV files."),
+        typer.Argument(
+            metavar="SRC", help="SCAN's zip or folder; TSV, HDF5, LMDB or a folder of arrays of one image each."
+        ),
     ],
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="The folder to make.")],
     captions: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[SPLIT=]FILE",
-            help="For TSV features: Karpathy's dataset_*.json, COCO's captions_*.json, or lines of file<TAB>caption.",
+            help="For features alone: JSON, CSV or lines of file<TAB>caption, of the formats in docs/data.md.",
         ),
     ] = None,
     splits: Annotated[str | None, typer.Option(metavar="NAMES", help="E.g. dev,test.  [default: all]")] = None,
@@ -51,6 +53,9 @@ def import_(
         int | None, typer.Option(metavar="N", help="Keep the first N captions of each image.")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Store half as many bytes.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out rows and captions that can't be used; source.json lists them.")
+    ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Drop what an earlier attempt left.")] = False,
 ) -> None:
     """Make a dataset folder from published features.
@@ -59,25 +64,31 @@ def import_(
     and the same command goes on from there.
     """
     from camp_bench.cli.counting import counted
-    from camp_bench.data.imports.requests import import_dataset
+    from camp_bench.cli.output import say
+    from camp_bench.data.imports.faults import Faults
+    from camp_bench.data.imports.formats import import_dataset
+    from camp_bench.data.imports.requests import ImportRequest
 
+    faults = Faults(skip=skip_bad)
     with counted() as progress:
-        shapes = kept_for_resuming(
-            dest,
-            lambda: import_dataset(
-                sources,
-                dest,
-                captions=captions or (),
-                splits=parse_names(splits),
-                dataset=dataset,
-                boxes=boxes,
-                repeat_boxes=repeat_boxes,
-                max_captions=max_captions,
-                dtype="float16" if float16 else None,
-                restart=restart,
-                progress=progress,
-            ),
+        request = ImportRequest(
+            sources=sources,
+            dest=dest,
+            captions=captions or (),
+            splits=parse_names(splits),
+            dataset=dataset,
+            boxes=boxes,
+            repeat_boxes=repeat_boxes,
+            max_captions=max_captions,
+            dtype="float16" if float16 else None,
+            skip_bad=skip_bad,
+            restart=restart,
+            progress=progress,
+            faults=faults,
         )
+        shapes = kept_for_resuming(dest, lambda: import_dataset(request))
+    if faults.count:
+        say(f"left out: {faults.count:,} faults, which {dest}/source.json lists", err=True)
     print_shapes(dest, shapes)
 
 
@@ -112,6 +123,9 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
 @data.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
+    tokenizer: Annotated[
+        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
+    ] = "treebank",
 ) -> None:
     """Check a dataset folder and list all that is wrong with it.
 
@@ -121,9 +135,10 @@ def verify(
     from camp_bench.cli.counting import counted
     from camp_bench.cli.output import say
     from camp_bench.data.folder.verify import verify_folder
+    from camp_bench.data.tokenizers import find_tokenizer
 
     with counted() as progress:
-        problems = list(verify_folder(folder, progress))
+        problems = list(verify_folder(folder, progress, find_tokenizer(tokenizer)))
     for problem in problems:
         say(str(problem))
     errors = sum(problem.severity == "error" for problem in problems)
@@ -138,12 +153,16 @@ def info(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A dataset folder, or 'toy'.")],
     form: Format = None,
     output: Output = None,
+    tokenizer: Annotated[
+        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
+    ] = "treebank",
 ) -> None:
     """Describe a dataset: sizes, lengths of captions, vocabulary."""
     from camp_bench.cli.output import Show
     from camp_bench.data import open_dataset
     from camp_bench.data.folder.summary import summarize
+    from camp_bench.data.tokenizers import find_tokenizer
     from camp_bench.report.dataset import dataset_document
 
     show = Show(form, output)
-    show(dataset_document(source, summarize(open_dataset(source, ()))))
+    show(dataset_document(source, summarize(open_dataset(source, ()), find_tokenizer(tokenizer))))

@@ -32,7 +32,7 @@ def features(
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Store half as many bytes.")] = False,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out pictures that can't be used, with their captions.")
+        bool, typer.Option("--skip-bad", help="Leave out pictures and captions that can't be used.")
     ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Drop what an earlier attempt left.")] = False,
 ) -> None:
@@ -44,10 +44,12 @@ def features(
     from camp_bench.cli.counting import counted
     from camp_bench.cli.data import kept_for_resuming, parse_names, print_shapes
     from camp_bench.cli.output import say
+    from camp_bench.data.imports.faults import Faults
     from camp_bench.data.imports.pictures import extract_folder
     from camp_bench.data.imports.requests import read_captions_by_split
 
-    plan, images = read_captions_by_split(captions, parse_names(splits), max_captions)
+    faults = Faults(skip=skip_bad)
+    plan, images = read_captions_by_split(captions, parse_names(splits), max_captions, faults)
     with counted("images") as progress:
         extracted = kept_for_resuming(
             dest,
@@ -60,10 +62,13 @@ def features(
                 workers=workers,
                 dtype="float16" if float16 else "float32",
                 skip_bad=skip_bad,
+                faults=faults,
                 restart=restart,
                 progress=progress,
             ),
         )
+    if faults.count:
+        say(f"left out: {faults.count:,} faults of captions, which {dest}/source.json lists", err=True)
     for name, reason in extracted.bad:
         say(f"left out: {name} ({reason})", err=True)
     print_shapes(dest, extracted.shapes)

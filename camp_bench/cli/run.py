@@ -58,6 +58,10 @@ def run(
     vocab_from: Annotated[
         str | None, typer.Option(metavar="SPLITS", help="train+dev or train.  [default: train+dev]")
     ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.  [default: treebank]"),
+    ] = None,
     word_vectors: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Start words from vectors: GloVe's or word2vec's text, .npz or .npy."),
@@ -117,6 +121,7 @@ def run(
         "precision": precision,
         "threads": threads,
         "vocab_from": vocab_from,
+        "tokenizer": tokenizer,
         "word_vectors": word_vectors,
         "init_from": init_from,
         "results": results,
@@ -140,6 +145,8 @@ def run(
     asked = _merge(experiment, given, settings)
     if models is not None or allow_plugins:
         _import_plugins(asked)
+    if experiment is not None:
+        _name_faults_of_file(asked, experiment)
     if dry_run:
         from camp_bench.config import dump_experiment
         from camp_bench.runs.plan import resolved_experiment
@@ -160,6 +167,23 @@ def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -
     if "seeds" in whole:
         whole["seeds"] = parse_seeds(whole["seeds"])
     return override_experiment(base, whole, settings)
+
+
+def _name_faults_of_file(asked: Experiment, path: Path) -> None:
+    """Refuse here, naming the file, what no run can be made of, where it is the file that says so and no option."""
+    from camp_bench.config import read_experiment
+    from camp_bench.errors import ConfigError
+    from camp_bench.runs.plan import plan_runs
+
+    try:
+        plan_runs(asked)
+    except ConfigError as error:
+        try:
+            plan_runs(read_experiment(path))
+        except ConfigError as own:
+            if str(own) == str(error):
+                raise ConfigError(f"{path}: {error}") from None
+        raise
 
 
 OF_EVALUATION = (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from camp_bench.ranking.metrics import far_below_chance
 from camp_bench.records import EvaluationRecord, RunRecord
 
 __all__ = ["all_but_seed", "differences", "how_scored", "what_scored"]
@@ -43,6 +44,9 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         notes.append("the dev data, on which epochs were chosen, differ between these runs")
     if len({record.config.vocab_from for record in records}) > 1:
         notes.append("some vocabularies come from train+dev and others from train alone")
+    if len({record.config.tokenizer for record in records if record.external is None}) > 1:
+        notes.append("captions are split into words by different tokenizers")
+    notes.extend(dict.fromkeys(f"splits share images: {text}" for record in records for text in record.dataset.leaks))
     models = Counter(key for _, key in {(all_but_seed(record), record.config.model) for record in records})
     notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
     notes.extend(
@@ -57,6 +61,16 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
         for record in records
         if record.external is not None
     )
+    for record in records:
+        evaluation = record.evaluation(split)
+        if record.external and far_below_chance(evaluation.metrics, evaluation.chance_rsum, evaluation.images):
+            notes.append(f"{record.run_id} is far below chance: are lower scores better? (add --lower-is-better)")
+        for way, count in record.external.censored.items() if record.external else ():
+            queries = evaluation.images if way == "i2t" else evaluation.captions
+            notes.append(
+                f"{record.run_id} is known by top lists: {count:,} of {queries:,} {way} queries have their own "
+                f"candidate beyond the end; their ranks count as the list is long, so MedR may be greater than shown"
+            )
     notes.extend(
         f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
         for record in records

@@ -75,7 +75,7 @@ def read_published(path: Path | None = None) -> tuple[PublishedRow, ...]:
     """
     path = path or published_path()
     try:
-        entries = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), type=_File).row
+        entries = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8-sig")), type=_File).row
     except OSError as error:
         raise DataError(f"{path}: can't be read ({error.strerror}); reinstall camp-bench") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:

@@ -40,4 +40,11 @@ def explain_invalid(error: msgspec.ValidationError, kind: type[msgspec.Struct]) 
         choices = [str(choice) for choice in typing.get_args(typing.get_type_hints(kind)[field])]
         got = value[1].strip("'")
         return f"{field}: got '{got}', expected {' or '.join(choices)}{nearest(got, choices)}"
-    return f"{field}: {text[:1].lower()}{text[1:]}" if field else text
+    told = f"{field}: {text[:1].lower()}{text[1:]}" if field else text
+    return told + _TABLES_MEANT.get((kind.__name__, field), "")
+
+
+_TABLES_MEANT = {
+    ("Experiment", "model"): "; name models with models = ['NAME'], and set what is one model's own in [model.NAME]",
+    ("Experiment", "models"): "; write models = ['NAME'], and set what is one model's own in [model.NAME]",
+}

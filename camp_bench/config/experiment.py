@@ -12,8 +12,9 @@ import msgspec
 from camp_bench.config.checks import MAX_THREADS, check_examples, check_seeds, require, require_text, require_unique
 from camp_bench.config.converting import convert, explain_invalid
 from camp_bench.config.protocols import find_protocol
-from camp_bench.config.settings import leave_to_run
-from camp_bench.config.structs import Experiment
+from camp_bench.config.settings import leave_to_run, resolve_settings
+from camp_bench.config.structs import Experiment, Settings
+from camp_bench.config.text import decode_text
 from camp_bench.errors import ConfigError, nearest
 
 __all__ = [
@@ -63,7 +64,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Read `0,1,2` or `0-4` (both ends included) into seeds; ConfigError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part)
+        found = re.fullmatch(r"\s*([0-9]{1,12})(?:\s*-\s*([0-9]{1,12}))?\s*", part)
         if found is None:
             raise ConfigError(f"--seeds: got '{text}', expected whole numbers such as 0,1,2 or a range such as 0-4")
         first, last = int(found[1]), int(found[2] or found[1])
@@ -76,15 +77,54 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 def parse_experiment(data: bytes, source: str = "experiment") -> Experiment:
     """Read an experiment from TOML; ConfigError names `source` and what is wrong in it."""
     try:
-        return check_experiment(msgspec.toml.decode(data, type=Experiment))
+        read = msgspec.toml.decode(decode_text(data, source, ConfigError), type=Experiment)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {explain_invalid(error, Experiment)}") from None
-    except ConfigError as error:
-        raise ConfigError(f"{source}: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source}: not valid TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{source}: not an experiment: nested too deeply") from None
+    try:
+        _check_tables(read)
+        return check_experiment(read)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+_ANY = Settings(
+    dim=1,
+    word_dim=1,
+    word_spread=0.1,
+    epochs=1,
+    warmup_epochs=0,
+    batch_size=2,
+    optimizer="adam",
+    learning_rate=1.0,
+    momentum=0.0,
+    weight_decay=0.0,
+    decay_epochs=(),
+    clip_norm=0.0,
+    margin=0.0,
+    min_count=1,
+    max_words=1,
+    validate_every=1,
+    tile_images=1,
+    tile_captions=1,
+)
+"""Some settings that make sense, for tables to be tried on."""
+
+
+def _check_tables(experiment: Experiment) -> None:
+    """Raise ConfigError, naming the table, where a setting in one is unknown, of another type or makes no sense."""
+    tables = {"settings": experiment.settings} | {
+        f"model.{name}": {key: value for key, value in table.items() if key in Settings.__struct_fields__}
+        for name, table in experiment.model.items()
+    }
+    for name, table in tables.items():
+        try:
+            resolve_settings(_ANY, table)
+        except ConfigError as error:
+            raise ConfigError(f"[{name}]: {error}") from None
 
 
 def read_experiment(path: str | Path) -> Experiment:

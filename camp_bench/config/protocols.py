@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from camp_bench.errors import ConfigError, DataError, nearest
 
-__all__ = ["PROTOCOLS", "Protocol", "find_protocol", "fold_images"]
+__all__ = ["PROTOCOLS", "Protocol", "find_protocol", "fold_images", "require_one_gallery"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,12 @@ def find_protocol(name: str) -> Protocol:
             return protocol
     names = [protocol.name for protocol in PROTOCOLS]
     raise ConfigError(f"protocol: got '{name}', expected one of {', '.join(names)}{nearest(name, names)}")
+
+
+def require_one_gallery(name: str, protocol: str) -> None:
+    """Raise ConfigError for what a protocol that ranks in folds makes no sense of. name: of the option."""
+    if find_protocol(protocol).folds > 1:
+        raise ConfigError(f"{name}: protocol {protocol} ranks in folds; expected one that ranks all at once")
 
 
 def fold_images(protocol: Protocol, n_images: int, n_captions: int, split: str) -> list[npt.NDArray[np.int64]]:

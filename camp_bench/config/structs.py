@@ -76,7 +76,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
     resolved, never "auto". options: all of the model's family. word_vectors: a file that the words start from, or "".
-    init_from: a run whose weights the model starts from, or "".
+    init_from: a run whose weights the model starts from, or "". tokenizer: what splits captions into words.
     """
 
     model: str
@@ -91,13 +91,15 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     settings: Settings
     options: dict[str, Any]
     init_from: str = ""
+    tokenizer: Literal["treebank", "unicode", "characters"] = "treebank"
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
-    word_vectors: a file that the words start from, or "" for none. init_from: a run whose weights every model starts
-    from, or "" for none. threads: of the CPU, 0 for as many as torch chooses. examples: how many test captions to keep
+    tokenizer: what splits captions into words. word_vectors: a file that the words start from, or "" for none.
+    init_from: a run whose weights every model starts from, or "" for none. threads: of the CPU, 0 for as many as
+    torch chooses. examples: how many test captions to keep
     with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
     watch_train: whether some training images are evaluated whenever dev is, so that over- and underfitting are seen.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
@@ -108,6 +110,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     data: str = "toy"
     protocol: str = "full"
     vocab_from: Literal["train+dev", "train"] = "train+dev"
+    tokenizer: Literal["treebank", "unicode", "characters"] = "treebank"
     word_vectors: str = ""
     init_from: str = ""
     preset: str = "quick"

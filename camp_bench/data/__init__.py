@@ -19,10 +19,11 @@ __all__ = ["Dataset", "Split", "open_dataset", "open_folder"]
 TOY = "toy"
 
 
-def open_dataset(source: str | Path, splits: Sequence[str] | None = None) -> Dataset:
+def open_dataset(source: str | Path, splits: Sequence[str] | None = None, *, features: bool = True) -> Dataset:
     """Return the dataset that `source` names: `toy`, `toy:seed=1` and the like, or a folder in SCAN's layout.
 
-    A folder called "toy" is `./toy`. splits: those that must be there, by default train, dev and test.
+    A folder called "toy" is `./toy`. splits: those that must be there, by default train, dev and test. features:
+    whether they need features, see `open_folder`.
     Raises ConfigError for an option of the toy data that doesn't exist and DataError for a folder that can't be used.
     """
     source = str(source)
@@ -37,4 +38,6 @@ def open_dataset(source: str | Path, splits: Sequence[str] | None = None) -> Dat
     meant = nearest(word[1], [TOY]) if word and "/" not in source else ""
     if meant and not folder.exists():
         raise DataError(f"{source}: no such folder or dataset{meant}; expected '{TOY}' or a folder")
-    return dataclasses.replace(open_folder(folder, splits), source=source)  # Path("./toy") would print as "toy"
+    return dataclasses.replace(
+        open_folder(folder, splits, features=features), source=source
+    )  # Path("./toy") would print as "toy"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +18,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.protocols import require_one_gallery
+from camp_bench.config.text import read_number
 from camp_bench.data.dataset import Split
-from camp_bench.errors import DataError
+from camp_bench.data.folder.texts import read_content, split_lines
+from camp_bench.data.names import coco_number
+from camp_bench.errors import ConfigError, DataError
 from camp_bench.ranking.positives import Positives, make_positives
 
-__all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "read_judgements"]
+__all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "check_relevance", "read_judgements"]
 
 OF_DATA = "data"
 """Stands for what the dataset itself knows, as the toy data does."""
@@ -36,7 +42,7 @@ class Judgements:
     """Positives of both directions, with the graded pairs that they come from.
 
     source, sha256: where they are from; the checksum is empty for what isn't a file. images, captions, grades: (P,)
-    graded pairs, empty where there are no marks.
+    graded pairs, empty where there are no marks. note: what a reader of the figures has to know, or empty.
     """
 
     source: str
@@ -46,6 +52,17 @@ class Judgements:
     images: npt.NDArray[np.int64]
     captions: npt.NDArray[np.int64]
     grades: npt.NDArray[np.float64]
+    note: str = ""
+
+
+def check_relevance(source: str | None, min_grade: float | None, protocol: str) -> None:
+    """Raise ConfigError where options about judgements make no sense together."""
+    if min_grade is not None and not math.isfinite(min_grade):
+        raise ConfigError(f"min_grade: got {min_grade}, expected a finite number")
+    if min_grade is not None and source in (None, OF_DATA, *ECCV_SETS):
+        raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
+    if source is not None:
+        require_one_gallery("relevance", protocol)
 
 
 def read_judgements(source: str, split: Split, min_grade: float) -> Judgements:
@@ -83,13 +100,10 @@ def read_judgements(source: str, split: Split, min_grade: float) -> Judgements:
 def _read_file(
     file: Path, split: Split
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], str]:
-    try:
-        content = file.read_bytes()
-        lines = content.decode().splitlines()
-    except OSError as error:
-        raise DataError(f"{file}: can't be read ({error.strerror}); expected judgements, or {_words()}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: not UTF-8; expected tab-separated numbers") from None
+    if not file.exists():
+        raise DataError(f"{file}: can't be read (no such file); expected judgements, or {_words()}")
+    content = read_content(file)
+    lines = split_lines(content, file)
     rows: dict[tuple[int, int], float] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -109,15 +123,18 @@ def _read_file(
 def _read_line(
     fields: Sequence[str], where: str, split: Split, *, heading: bool
 ) -> tuple[tuple[int, int] | None, float]:
-    try:
-        image, caption = int(fields[0]), int(fields[1])
-        marks = [float(field) for field in fields[2:]]
-    except (ValueError, IndexError):
-        if heading and len(fields) > 2 and not any(field.strip().lstrip("-").isdigit() for field in fields):
-            return None, 0.0
-        raise DataError(f"{where}: got {fields!r:.80}; expected image row, caption row and marks as numbers") from None
-    if not marks or not np.isfinite(marks).all():
-        raise DataError(f"{where}: got marks {marks}; expected one finite number or more")
+    numbers = [read_number(field.strip()) for field in fields]
+    if heading and len(fields) > 2 and all(number is None for number in numbers[:2]):
+        return None, 0.0
+    rows = [int(text) for field in fields[:2] if re.fullmatch("-?[0-9]{1,18}", text := field.strip())]
+    if len(rows) < 2:
+        raise DataError(
+            f"{where}: got {fields!r:.80}; expected image row, caption row and marks as numbers, of the digits 0 to 9"
+        )
+    image, caption = rows
+    marks = [number for number in numbers[2:] if number is not None]
+    if not marks or len(marks) < len(numbers) - 2:
+        raise DataError(f"{where}: got marks {fields[2:]!r:.80}; expected one finite number or more")
     for what, value, count in (("image", image, split.n_images), ("caption", caption, split.n_captions)):
         if not 0 <= value < count:
             raise DataError(f"{where}: {what} row {value}; expected 0 to {count - 1}, as {split.name} has {count}")
@@ -140,8 +157,9 @@ def _of_package(name: str, split: Split) -> Judgements:
     folder = Path(found.submodule_search_locations[0]) / "data"
     row_of = {int(caption): row for row, caption in enumerate(np.load(folder / "coco_test_ids.npy"))}
     own = _read_json(folder / "original_caption_to_image.json")
-    image_row = {own[caption][0]: int(split.image_of[row]) for caption, row in row_of.items()}
-    _require_order(image_row, split)
+    order = [own[caption][0] for caption in row_of]
+    image_row, note = _rows_of_images(order, split, ECCV_SETS[name])
+    row_of = _rows_of_captions(row_of, own, image_row, split)
     i2t = _pairs(_read_json(folder / f"{name}_image_to_caption.json"), image_row, row_of)
     t2i = _pairs(_read_json(folder / f"{name}_caption_to_image.json"), row_of, image_row)
     none = np.empty(0, dtype=np.int64)
@@ -153,24 +171,56 @@ def _of_package(name: str, split: Split) -> Judgements:
         images=none,
         captions=none,
         grades=np.empty(0),
+        note=note,
     )
 
 
-def _require_order(image_row: Mapping[int, int], split: Split) -> None:
-    """Raise DataError where the split's own ids say that its images are others, or in another order."""
-    if len(image_row) != COCO_IMAGES:
-        raise DataError("relevance: captions of one COCO image belong to several rows; expected COCO's own order")
-    for image, row in image_row.items():
-        digits = split.image_ids[row].rpartition("_")[2].removesuffix(".jpg")
-        if len(digits) == 12 and digits.isdigit() and int(digits) != image:
+def _rows_of_images(order: Sequence[int], split: Split, name: str) -> tuple[dict[int, int], str]:
+    """Return the row of each of COCO's images, by its number, and a note where the order is taken on trust.
+
+    order: the image of each caption in the package's order. The ids of a split tell its images in any form and order;
+    where they only count rows there is nothing to check. Raises DataError where they tell of other images.
+    """
+    images = list(dict.fromkeys(order))
+    if split.image_ids == tuple(map(str, range(COCO_IMAGES))):
+        if not np.array_equal(split.image_of, np.repeat(np.arange(COCO_IMAGES), COCO_CAPTIONS // COCO_IMAGES)):
             raise DataError(
-                f"relevance: row {row} is {split.image_ids[row]}, and image {image} in the order of COCO's 5,000 test "
-                "images; expected that order"
+                f"relevance: '{split.name}' has no ids, and not five captions an image in order; expected the order of "
+                f"COCO's 5,000 test images; write {split.name}_ids.txt with COCO's numbers"
             )
+        return {image: row for row, image in enumerate(images)}, (
+            f"{name} is joined by row: '{split.name}' has no image ids, so its order is taken on trust"
+        )
+    numbers = [coco_number(text) for text in split.image_ids]
+    known = set(images)
+    wrong = next((row for row, number in enumerate(numbers) if number not in known), None)
+    if wrong is not None or len(set(numbers)) < COCO_IMAGES:
+        wrong = 0 if wrong is None else wrong
+        raise DataError(
+            f"relevance: row {wrong} is {split.image_ids[wrong]!r}, which is not the number of one of COCO's 5,000 "
+            f"test images; expected each of them once, such as {images[0]} or COCO_val2014_{images[0]:012d}.jpg; write "
+            f"COCO's numbers into {split.name}_ids.txt, or remove it to take the package's order on trust"
+        )
+    return {number: row for row, number in enumerate(numbers) if number is not None}, ""
+
+
+def _rows_of_captions(
+    place: Mapping[int, int], own: Mapping[int, list[int]], image_row: Mapping[int, int], split: Split
+) -> dict[int, int]:
+    """Return the row of each caption: those of an image are in the package's order, wherever it stands."""
+    captions: list[list[int]] = [[] for _ in range(split.n_images)]
+    for row, image in enumerate(split.image_of.tolist()):
+        captions[image].append(row)
+    if any(len(rows) != COCO_CAPTIONS // COCO_IMAGES for rows in captions):
+        raise DataError(f"relevance: '{split.name}' has not five captions an image; expected COCO's 25,000")
+    rows_of = [iter(rows) for rows in captions]
+    return {caption: next(rows_of[image_row[own[caption][0]]]) for caption in place}
 
 
 def _read_json(file: Path) -> dict[int, list[int]]:
-    return {int(key): [int(item) for item in items] for key, items in json.loads(file.read_text()).items()}
+    return {
+        int(key): [int(item) for item in items] for key, items in json.loads(file.read_text(encoding="utf-8")).items()
+    }
 
 
 def _pairs(

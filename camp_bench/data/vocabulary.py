@@ -1,50 +1,50 @@
-"""From captions to numbers: Treebank tokens, and the words that a model knows.
-
-Published code splits a caption into sentences first, with a trained splitter that has to be downloaded. Here a caption
-is one sentence, so in the rare caption of two the full stop of the first stays on its word ("sitting.").
-"""
+"""From captions to numbers: the words that a model knows, and the tokenizer that they came from."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from camp_bench.data.tokenizers import TokenizerName
 from camp_bench.errors import ConfigError, DataError
 
 __all__ = [
     "SPECIAL_WORDS",
-    "TOKENIZER",
     "Vocabulary",
     "VocabularySource",
     "build_vocabulary",
-    "tokenize",
     "unknown_share",
 ]
 
 VocabularySource: TypeAlias = Literal["train+dev", "train"]
 """The splits whose captions give the words: those that published code used, or the strict choice."""
 
-TOKENIZER = "NLTKWordTokenizer, lower case, a caption as one sentence"
 SPECIAL_WORDS = ("<pad>", "<start>", "<end>", "<unk>")
 _, START, END, UNKNOWN = range(len(SPECIAL_WORDS))
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class _File(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """tokenizer: left out where it is the default, which files of earlier versions don't name."""
+
     schema_version: Literal[1]
     words: tuple[str, ...]
+    tokenizer: TokenizerName = "treebank"
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Words by number: `<pad> <start> <end> <unk>`, then those of captions. DataError where they aren't that."""
+    """Words by number: `<pad> <start> <end> <unk>`, then those of captions. DataError where they aren't that.
+
+    tokenizer: what splits captions into these words; vocabularies of two are never equal.
+    """
 
     words: tuple[str, ...]
+    tokenizer: TokenizerName = "treebank"
     _numbers: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -72,14 +72,15 @@ class Vocabulary:
 
     def to_json(self) -> str:
         """Return the text of a vocabulary file, one word a line."""
-        content = msgspec.json.encode(_File(schema_version=1, words=self.words))
+        content = msgspec.json.encode(_File(schema_version=1, words=self.words, tokenizer=self.tokenizer))
         return msgspec.json.format(content, indent=2).decode() + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Vocabulary:
         """Read what `to_json` wrote; DataError where it is anything else."""
         try:
-            return cls(msgspec.json.decode(text, type=_File).words)
+            file = msgspec.json.decode(text, type=_File)
+            return cls(file.words, file.tokenizer)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise DataError(f"vocabulary: not a vocabulary file ({error}); expected one of this version") from None
 
@@ -89,15 +90,12 @@ class Vocabulary:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def tokenize(text: str) -> list[str]:
-    """Return the lower-cased Treebank tokens of one caption; at least one if it isn't blank."""
-    return _tokenizer()(text.lower())
-
-
-def build_vocabulary(token_lists: Iterable[Sequence[str]], min_count: int = 4) -> Vocabulary:
+def build_vocabulary(
+    token_lists: Iterable[Sequence[str]], min_count: int = 4, tokenizer: TokenizerName = "treebank"
+) -> Vocabulary:
     """Return the words that occur `min_count` times or more, sorted by code point: the same words, the same numbers.
 
-    Raises DataError where there is no such word.
+    tokenizer: what made the tokens. Raises DataError where there is no such word.
     """
     if min_count < 1:
         raise ConfigError(f"min_count is {min_count}; expected 1 or more")
@@ -110,7 +108,7 @@ def build_vocabulary(token_lists: Iterable[Sequence[str]], min_count: int = 4) -
             f"vocabulary: none of {len(counts)} words occurs {min_count} times, the most frequent one "
             f"{max(counts.values(), default=0)} times; expected a word or more; lower min_count or give more captions"
         )
-    return Vocabulary(SPECIAL_WORDS + tuple(words))
+    return Vocabulary(SPECIAL_WORDS + tuple(words), tokenizer)
 
 
 def unknown_share(token_lists: Iterable[Sequence[str]], vocabulary: Vocabulary) -> float:
@@ -122,12 +120,3 @@ def unknown_share(token_lists: Iterable[Sequence[str]], vocabulary: Vocabulary) 
     if not n_tokens:
         raise DataError("vocabulary: no tokens, so no share of unknown ones; expected one caption or more")
     return n_unknown / n_tokens
-
-
-@functools.cache
-def _tokenizer() -> Callable[[str], list[str]]:
-    # Importing any part of nltk takes about a second, most of it scipy.stats, so only once there is a text.
-    from nltk.tokenize.destructive import NLTKWordTokenizer
-
-    split: Callable[[str], list[str]] = NLTKWordTokenizer().tokenize
-    return split

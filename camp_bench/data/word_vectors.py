@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.text import without_mark
 from camp_bench.data.vocabulary import SPECIAL_WORDS, Vocabulary
 from camp_bench.errors import DataError
 from camp_bench.records.npy import Npz
@@ -82,7 +83,7 @@ def _read_text(file: Path, wanted: set[str], width: int) -> Iterator[tuple[str, 
     """
     with file.open("rb") as stream:
         for line, content in enumerate(stream, start=1):
-            text = content.decode("utf-8", errors="replace").strip()
+            text = (without_mark(content) if line == 1 else content).decode("utf-8", errors="replace").strip()
             if line == 1 and [part.isdigit() for part in text.split()] == [True, True]:
                 continue  # word2vec's counts
             first = text.partition(" ")[0]
@@ -99,6 +100,8 @@ def _read_text(file: Path, wanted: set[str], width: int) -> Iterator[tuple[str, 
 
 
 def _floats(texts: list[str]) -> npt.NDArray[np.float32] | None:
+    if any("_" in text or not text.isascii() for text in texts):  # numbers for Python alone
+        return None
     try:
         with np.errstate(over="ignore"):  # infinity is refused later, by name
             return np.array(texts, dtype=np.float32)

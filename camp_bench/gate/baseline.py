@@ -25,6 +25,7 @@ import numpy as np
 
 from camp_bench.config import RunConfig
 from camp_bench.config.protocols import find_protocol, fold_images
+from camp_bench.config.text import without_mark
 from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.records import Environment, RunRecord, read_arrays, read_record, require_version
@@ -188,7 +189,7 @@ def write_baseline(path: str | Path, baseline: Baseline, *, force: bool = False)
 def read_baseline(path: str | Path) -> Baseline:
     """Read a baseline; RecordError for anything missing, unreadable, damaged, unknown or of another version."""
     try:
-        data = Path(path).read_bytes()
+        data = without_mark(Path(path).read_bytes())
     except OSError as error:
         raise RecordError(
             f"{path}: can't be read ({error.strerror}); expected a file that `camp-bench baseline save` wrote"

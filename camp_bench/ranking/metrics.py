@@ -6,7 +6,7 @@ tie with it (the best one included). All else is derived, so a mean is only ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,20 @@ import numpy.typing as npt
 
 from camp_bench.errors import DataError
 
-__all__ = ["RECALL_AT", "chance_metrics", "expected_rank", "hit_at", "hubness", "median_rank", "retrieval_metrics"]
+__all__ = [
+    "RECALL_AT",
+    "chance_metrics",
+    "expected_rank",
+    "far_below_chance",
+    "hit_at",
+    "hubness",
+    "median_rank",
+    "retrieval_metrics",
+]
 
 RECALL_AT = (1, 5, 10)
+FAR_SHARE = 0.6
+"""Of the images: a mean rank of a caption's image beyond it is no chance, whose mean is half of them."""
 
 Counts = npt.NDArray[np.integer[Any]]
 
@@ -77,6 +88,12 @@ def chance_metrics(image_of: Counts, n_images: int) -> dict[str, float]:
     own = np.bincount(image_of, minlength=n_images)
     one, none = np.ones_like(image_of), np.zeros_like(image_of)
     return retrieval_metrics((np.zeros_like(own), len(image_of) - own, own), (none, one * (n_images - 1), one))
+
+
+def far_below_chance(metrics: Mapping[str, float], chance_rsum: float, n_images: int) -> bool:
+    """Return whether a system ranks as if it scored the wrong way round: what is true comes last, not anywhere."""
+    mean_rank = metrics.get("t2i.MeanR")
+    return mean_rank is not None and metrics["rsum"] < chance_rsum and mean_rank > FAR_SHARE * n_images
 
 
 def hubness(top_ids: npt.NDArray[np.integer[Any]], candidates: int, k: int = 10) -> float:

@@ -72,10 +72,9 @@ class Found:
         """Return what was found. true_scores: of the pairs in `positives.keys`, wherever they rank."""
         queries, candidates = len(ids), positives.candidates
         query = positives.keys // candidates
-        last = query[true_scores == scores[query, -1]]
-        listed = np.isin(np.arange(queries)[:, None] * candidates + ids.astype(np.int64), positives.keys)
-        inside = (listed & (scores == scores[:, -1:])).sum(1)
-        return cls(ids, scores, beyond, np.bincount(last, minlength=queries) - inside)
+        listed = np.isin(positives.keys, np.arange(queries)[:, None] * candidates + ids.astype(np.int64))
+        out = query[~listed & (true_scores == scores[query, -1])]
+        return cls(ids, scores, beyond, np.bincount(out, minlength=queries))
 
 
 def positive_metrics(found: Found, positives: Positives, ks: Sequence[int] = RECALL_AT) -> dict[str, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class DirectionRanks:
     n: Ints
     p: Ints
     top_ids: npt.NDArray[np.int32]
-    top_scores: npt.NDArray[np.float32]
+    top_scores: npt.NDArray[np.floating[Any]]
     beyond: Ints | None = None
 
     @property

@@ -34,6 +34,7 @@ def rank_embeddings(
     measure: Literal["cosine", "dot"] = "cosine",
     memory_budget: int = 10**9,
     top: int = TOP,
+    ends: bool = False,
     device: torch.device | str = "cpu",
     on_tile: Callable[[int, int], None] | None = None,
 ) -> Ranks:
@@ -41,7 +42,7 @@ def rank_embeddings(
 
     image_of: (M,) the image of each caption. measure: of similarity. memory_budget: bytes for tiles of scores and
     vectors in float32; beside them counts and top lists take (N + M) x 16 x `top` bytes or a little more. The grid
-    depends on the shapes and the budget alone. on_tile: told (tiles done, tiles in all).
+    depends on the shapes and the budget alone. ends, on_tile: as in `rank_tiles`.
     Raises DataError for arrays that don't fit each other, ConfigError for a budget that holds no pair, and
     NumericError, naming the item, for a vector that is not finite or, under `cosine`, zero.
     """
@@ -71,6 +72,7 @@ def rank_embeddings(
         lambda i, t: product(image_tile(i)["vectors"], caption_tile(t)["vectors"]),
         device=device,
         top=top,
+        ends=ends,
         strip=max(1, memory_budget // 4 // (4 * height * images.shape[1])),
         on_tile=on_tile,
     )

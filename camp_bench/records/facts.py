@@ -49,7 +49,10 @@ class Environment(Strict, frozen=True, kw_only=True):
 
 
 class DatasetFacts(Strict, frozen=True, kw_only=True):
-    """What was read: sizes by split and the fingerprints that say whether two runs saw the same."""
+    """What was read: sizes by split and the fingerprints that say whether two runs saw the same.
+
+    leaks: a sentence for two splits that share images by content.
+    """
 
     name: str
     source: str
@@ -59,6 +62,7 @@ class DatasetFacts(Strict, frozen=True, kw_only=True):
     regions: int
     feature_size: int
     train_fingerprint: str
+    leaks: tuple[str, ...] = ()
 
 
 class VocabularyFacts(Strict, frozen=True, kw_only=True):
@@ -152,11 +156,14 @@ class ScoreCheck(Strict, frozen=True, kw_only=True):
 
 
 class ExternalFacts(Strict, frozen=True, kw_only=True):
-    """The files of another system that were ranked, by what they hold: `scores`, or `images` and `captions`.
+    """The files of another system that were ranked, by what they hold: `scores`, `images` and `captions`, ...
 
-    measure: between vectors, `cosine` or `dot`; empty for scores.
+    measure: between vectors, `cosine` or `dot`; empty for scores, `lower is better` for distances. censored: by
+    direction, of top lists, how many queries have their own candidate beyond the end of theirs; such a rank is only
+    known to be greater than the list is long, so MeanR isn't known.
     """
 
     files: dict[str, str]
     sha256: dict[str, str]
     measure: str
+    censored: dict[str, int] = {}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy.typing as npt
 
+from camp_bench.config.text import without_mark
 from camp_bench.errors import DataError, RecordError
 from camp_bench.records.npy import Header, Npz
 from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, EvaluationRecord, RunRecord
@@ -56,7 +57,7 @@ def read_versioned(path: str | Path, kind: type[_Read], version: int, *, name: s
     Raises RecordError for anything missing, unreadable, unknown or of another version.
     """
     try:
-        data = Path(path).read_bytes()
+        data = without_mark(Path(path).read_bytes())
     except OSError as error:
         raise RecordError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
     try:

@@ -4,7 +4,8 @@
     DIR/t2i.run.trec   t2i.qrels.trec   the other way round; .json for ranx, .csv for both in one
 
 A run keeps the top 100 a query. A candidate below is missing there, so what these tools compute is exact for cut-offs
-up to that alone; and they break ties by name or place, where camp-bench counts them by expectation.
+up to that alone; and they break ties by name or place, where camp-bench counts them by expectation. A candidate whose
+score is minus infinity is in no list.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,35 +22,52 @@ import numpy.typing as npt
 
 from camp_bench.errors import ConfigError, RecordError, nearest
 from camp_bench.records import new_folder, read_arrays, read_record, write_file
+from camp_bench.records.run import EvaluationRecord
 
 __all__ = ["EXPORTS", "export_run"]
 
 
 class _Direction(NamedTuple):
-    """Top lists of one direction. ids, scores: (queries, 100 or fewer); relevant: of each query, its own candidates."""
+    """Top lists of one direction. ids, scores: (queries, 100 or fewer); relevant: of each query, candidate to grade."""
 
     name: str
     query: str
     candidate: str
     ids: npt.NDArray[np.integer]
     scores: npt.NDArray[np.floating]
-    relevant: list[list[int]]
+    relevant: list[dict[int, int]]
     tag: str
 
-    def lines(self) -> Iterator[tuple[str, str, int, float, bool]]:
-        """Yield query, candidate, rank, score and whether it is relevant."""
-        for row, (ids, scores, own) in enumerate(zip(self.ids.tolist(), self.scores, self.relevant, strict=True)):
-            wanted = set(own)
+    @property
+    def too_close(self) -> bool:
+        """Whether scores differ that are one in float32, which is what TREC's own program reads them into."""
+        narrow = self.scores.astype(np.float32)
+        return bool(((narrow[:, 1:] == narrow[:, :-1]) & (self.scores[:, 1:] != self.scores[:, :-1])).any())
+
+    def lines(self) -> Iterator[tuple[str, str, int, np.floating, int]]:
+        """Yield query, candidate, rank, score and the grade of relevance, 0 for none."""
+        for row, (ids, scores, true) in enumerate(zip(self.ids.tolist(), self.scores, self.relevant, strict=True)):
             for rank, (found, score) in enumerate(zip(ids, scores, strict=True), 1):
-                yield f"{self.query}{row}", f"{self.candidate}{found}", rank, score, found in wanted
+                if np.isfinite(score):
+                    yield f"{self.query}{row}", f"{self.candidate}{found}", rank, score, true.get(found, 0)
 
 
 def _trec(way: _Direction) -> dict[str, str]:
-    run = "".join(f"{query} Q0 {found} {rank} {score} {way.tag}\n" for query, found, rank, score, _ in way.lines())
+    ranked = way._replace(scores=_places(way.scores)) if way.too_close else way
+    run = "".join(f"{query} Q0 {found} {rank} {score} {way.tag}\n" for query, found, rank, score, _ in ranked.lines())
     qrels = "".join(
-        f"{way.query}{row} 0 {way.candidate}{item} 1\n" for row, own in enumerate(way.relevant) for item in own
+        f"{way.query}{row} 0 {way.candidate}{item} {grade}\n"
+        for row, true in enumerate(way.relevant)
+        for item, grade in true.items()
     )
     return {f"{way.name}.run.trec": run, f"{way.name}.qrels.trec": qrels}
+
+
+def _places(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return small whole numbers in the order and with the ties of scores, (queries, list), best first."""
+    falls = np.concatenate((np.zeros((len(scores), 1), bool), scores[:, 1:] != scores[:, :-1]), axis=1)
+    places = (scores.shape[1] - np.cumsum(falls, axis=1)).astype(np.float64)
+    return np.where(np.isfinite(scores), places, -np.inf)
 
 
 def _ranx(way: _Direction) -> dict[str, str]:
@@ -57,38 +75,61 @@ def _ranx(way: _Direction) -> dict[str, str]:
     for query, found, _, score, _ in way.lines():
         run.setdefault(query, {})[found] = float(score)
     qrels = {
-        f"{way.query}{row}": {f"{way.candidate}{item}": 1 for item in own}
-        for row, own in enumerate(way.relevant)
-        if own
+        f"{way.query}{row}": {f"{way.candidate}{item}": grade for item, grade in true.items()}
+        for row, true in enumerate(way.relevant)
+        if true
     }
-    return {f"{way.name}.run.json": json.dumps(run), f"{way.name}.qrels.json": json.dumps(qrels)}
+    return {
+        f"{way.name}.run.json": json.dumps(run, allow_nan=False),
+        f"{way.name}.qrels.json": json.dumps(qrels, allow_nan=False),
+    }
 
 
 def _csv(way: _Direction) -> dict[str, str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("query", "candidate", "rank", "score", "relevant"))
-    writer.writerows((query, found, rank, score, int(own)) for query, found, rank, score, own in way.lines())
+    writer.writerows(way.lines())
     return {f"{way.name}.csv": buffer.getvalue()}
 
 
 EXPORTS: dict[str, Callable[[_Direction], dict[str, str]]] = {"trec": _trec, "ranx": _ranx, "csv": _csv}
 
 
-def export_run(run: str | Path, form: str, folder: Path, *, split: str = "test") -> list[Path]:
+def export_run(
+    run: str | Path,
+    form: str,
+    folder: Path,
+    *,
+    split: str = "test",
+    own_only: bool = False,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> list[Path]:
     """Write a finished run's top lists and qrels into a new folder, all or nothing, and return the files.
 
-    Raises ConfigError for an unknown format, RecordError for a run that can't be read or keeps no per-query results,
+    Judged pairs count with their grade where the run was evaluated with them, unless `own_only`. on_note: told what
+    readers of the files have to know. Raises ConfigError for
+    an unknown format, RecordError for a run that can't be read, keeps no per-query results or lacks its judged pairs,
     and OutputError where the folder exists already or can't be written.
     """
     if form not in EXPORTS:
         raise ConfigError(f"--format: got '{form}', expected one of {', '.join(EXPORTS)}{nearest(form, EXPORTS)}")
     files: dict[str, str] = {}
-    for way in _directions(Path(run), split):
+    ways, notes = _directions(Path(run), split, own_only=own_only)
+    for way in ways:
         files |= EXPORTS[form](way)
+        if form == "trec" and way.too_close:
+            notes.append(
+                f"{way.name}: scores closer than float32 tells apart, which TREC's programs read; their places stand "
+                f"instead, with the same order and ties (--format ranx and csv keep the scores)"
+            )
+        if left := int(np.isneginf(way.scores).sum()):
+            notes.append(f"{way.name}: {left:,} candidates with a score of -inf are in no list")
     with new_folder(folder) as scratch:
         for name, text in files.items():
             write_file(scratch / name, text.encode())
+    for note in notes:
+        on_note(note)
     return [folder / name for name in files]
 
 
@@ -104,15 +145,14 @@ def _require_lists(where: str, arrays: dict[str, npt.NDArray[Any]], way: str, ca
             f"{where}: query {query} has candidate {ids[query, place]} at place {place + 1}; expected 0 to "
             f"{candidates - 1}; evaluate it again"
         )
-    if not np.isfinite(scores).all():
-        query, place = (int(part[0]) for part in np.nonzero(~np.isfinite(scores)))
+    if np.isnan(scores).any():
+        query, place = (int(part[0]) for part in np.nonzero(np.isnan(scores)))
         raise RecordError(
-            f"{where}: query {query} has the score {scores[query, place]} at place {place + 1}; expected a finite "
-            "number, which other tools need; evaluate it again"
+            f"{where}: query {query} has the score nan at place {place + 1}; expected a number; evaluate it again"
         )
 
 
-def _directions(run: Path, split: str) -> list[_Direction]:
+def _directions(run: Path, split: str, *, own_only: bool) -> tuple[list[_Direction], list[str]]:
     record = read_record(run)
     evaluation = record.evaluation(split)
     if evaluation.queries is None:
@@ -128,19 +168,66 @@ def _directions(run: Path, split: str) -> list[_Direction]:
     image_of = arrays["image_of"].tolist()
     if not all(0 <= image < evaluation.images for image in image_of):
         raise RecordError(f"{run}: its captions belong to images beyond the {evaluation.images}; nothing to export")
-    own: list[list[int]] = [[] for _ in range(evaluation.images)]
+    own: list[dict[int, int]] = [{} for _ in range(evaluation.images)]
     for caption, image in enumerate(image_of):
-        own[image].append(caption)
-    relevant = {"i2t": own, "t2i": [[image] for image in image_of]}
-    return [
-        _Direction(
-            name=way,
-            query=way[0].replace("t", "c"),
-            candidate=way[2].replace("t", "c"),
-            ids=arrays[f"{way}_top_ids"],
-            scores=arrays[f"{way}_top_scores"],
-            relevant=relevant[way],
-            tag=record.run_id,
+        own[image][caption] = 1
+    relevant = {"i2t": own, "t2i": [{image: 1} for image in image_of]}
+    notes = ["qrels: the split's own pairs, grade 1"]
+    if evaluation.relevance is not None and not own_only:
+        relevant, note = _judged(run, arrays, evaluation)
+        notes = [note]
+    directions = []
+    for way in ("i2t", "t2i"):
+        scores = arrays[f"{way}_top_scores"]
+        if np.isposinf(scores).any():
+            raise RecordError(f"{run}: has {way} scores of +inf, an overflow that no tool can order; score it again")
+        directions.append(
+            _Direction(
+                name=way,
+                query=way[0].replace("t", "c"),
+                candidate=way[2].replace("t", "c"),
+                ids=arrays[f"{way}_top_ids"],
+                scores=scores,
+                relevant=relevant[way],
+                tag=record.run_id,
+            )
         )
-        for way in ("i2t", "t2i")
-    ]
+    return directions, notes
+
+
+def _judged(
+    run: Path, arrays: Mapping[str, npt.NDArray[np.generic]], evaluation: EvaluationRecord
+) -> tuple[dict[str, list[dict[int, int]]], str]:
+    """Return of every query what is true with its grade, and what was judged and isn't with 0.
+
+    Qrels hold whole numbers: a mean mark is rounded, to 1 or more where the pair is true. True pairs that nobody marked
+    get the best mark there is, 1 where there are none.
+    """
+    facts = evaluation.relevance
+    assert facts is not None  # as who calls has made sure
+    wanted = ("i2t_true", "t2i_true", "judged_pairs", "grades")
+    if missing := [name for name in wanted if name not in arrays]:
+        raise RecordError(
+            f"{run}: its {evaluation.queries} holds no {', '.join(missing)}: an earlier version kept no judged pairs; "
+            f"evaluate it with --relevance again, or export --own-only"
+        )
+    pairs, grades = arrays["judged_pairs"].tolist(), arrays["grades"].tolist()
+    best = max(1, round(max(grades, default=1.0)))
+    relevant: dict[str, list[dict[int, int]]] = {}
+    for way, queries in (("i2t", evaluation.images), ("t2i", evaluation.captions)):
+        marked = {
+            ((image, caption) if way == "i2t" else (caption, image)): grade
+            for (image, caption), grade in zip(pairs, grades, strict=True)
+        }
+        true: list[dict[int, int]] = [{} for _ in range(queries)]
+        for query, item in arrays[f"{way}_true"].tolist():
+            grade = marked.pop((query, item), None)
+            true[query][item] = best if grade is None else max(1, round(grade))
+        for query, item in marked:
+            true[query][item] = 0
+        relevant[way] = true
+    told = f"own and judged pairs of {facts.source}"
+    if grades:
+        told += f", with their marks, rounded; true pairs without a mark have the best, {best}; below "
+        told += f"{facts.min_grade:g} is 0"
+    return relevant, f"qrels: {told} (--own-only for the split's own pairs alone)"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,19 +20,19 @@ from camp_bench.config import RunConfig, Settings, parse_bytes, require_text, us
 from camp_bench.data import open_dataset
 from camp_bench.data.dataset import Split
 from camp_bench.data.fingerprints import Fingerprints, task_fingerprint
-from camp_bench.data.matrices import map_matrix
+from camp_bench.data.judgements import MIN_GRADE, Judgements, check_relevance, read_judgements
+from camp_bench.data.matrices import array_file
 from camp_bench.errors import ConfigError, NumericError
 from camp_bench.evaluation.evaluate import Evaluation, folds_of, join_folds, told_of_whole
 from camp_bench.machine.devices import explained_memory
 from camp_bench.machine.timing import timed
-from camp_bench.models.registry import variants
-from camp_bench.ranking.matrix import rank_stored
+from camp_bench.ranking.lists import known_metrics
 from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
-from camp_bench.ranking.tiles import Ranks
-from camp_bench.ranking.vectors import rank_embeddings
+from camp_bench.ranking.tiles import TOP
 from camp_bench.records import (
     DatasetFacts,
     ExternalFacts,
+    RelevanceFacts,
     RunRecord,
     TrainingRecord,
     VocabularyFacts,
@@ -43,7 +42,15 @@ from camp_bench.records import (
     write_arrays,
     write_record,
 )
-from camp_bench.runs.keep import Reporter, environment_of, evaluation_record, evaluation_timings, query_arrays
+from camp_bench.runs.external import ExternalSource, Ranker, files_of, make_ranker
+from camp_bench.runs.keep import (
+    Reporter,
+    environment_of,
+    evaluation_record,
+    evaluation_timings,
+    query_arrays,
+    relevance_facts,
+)
 
 __all__ = ["ExternalSource", "add_external"]
 
@@ -71,23 +78,6 @@ UNKNOWN = Settings(
 CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalSource:
-    """What a system wrote: `scores`, (images, captions), or `images` and `captions`, one vector each, as .npy files.
-
-    Rows and columns are in the order of the split; images count once, however its file holds them. Higher scores are
-    better. transductive: whether other test queries were used, by a score normalised over all of them, say.
-    """
-
-    name: str
-    scores: Path | None = None
-    images: Path | None = None
-    captions: Path | None = None
-    measure: Literal["cosine", "dot"] = "cosine"
-    transductive: bool = False
-    seed: int = 0
-
-
 def add_external(
     source: ExternalSource,
     data: str,
@@ -97,32 +87,47 @@ def add_external(
     split: str = "test",
     protocol: str = "full",
     memory_budget: str = "1GB",
+    relevance: str | None = None,
+    min_grade: float | None = None,
     command: Sequence[str] = (),
 ) -> tuple[Path, RunRecord]:
     """Rank a split by what another system wrote and return the folder and record of that.
 
-    The files are read in tiles, never whole. Raises ConfigError for a name or a choice of files that makes no sense,
+    A .npy file is read in tiles, never whole. relevance, min_grade: count more positives as well, see
+    `read_judgements`. A folder needs no features for this. Raises ConfigError for a name or a choice of files that
+    makes no sense,
     DataError for files that don't fit the split or the protocol, and NumericError for scores or vectors without a rank.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
-    files = _files(source)
+    files = files_of(source)
     budget = parse_bytes(memory_budget)
+    check_relevance(relevance, min_grade, protocol)
+    grade = MIN_GRADE if min_grade is None else min_grade
     require_text("data", data)
     reporter.on_stage(f"reading {data}")
     with explained_memory("ask for less data"):
-        dataset = open_dataset(data, (split,))
+        dataset = open_dataset(data, (split,), features=False)
     of_split = dataset.split(split)
     folds = folds_of(of_split, protocol)
-    rank = _ranker(source, of_split, budget)
+    if len(folds) > 1 and source.run_i2t is not None:
+        raise ConfigError(
+            f"--run-i2t: top lists are of a whole split, and {protocol} ranks in folds; leave --protocol out"
+        )
+    ranker = make_ranker(source, of_split, budget)
+    judged = None if relevance is None else read_judgements(relevance, of_split, grade)
+    if judged is not None and judged.note:
+        reporter.on_stage(f"note: {judged.note}")
+    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     words = source.name, dataset.name, f"s{source.seed}", split, protocol
     queries = f"queries_{split}.npz"
     with new_run_folder(user_path(results), started, *words) as (run_id, folder):
         reporter.on_stage(f"ranking {of_split.n_images:,} images and {of_split.n_captions:,} captions")
         try:
-            found = _evaluate(of_split, folds, rank, lambda done, total: reporter.on_tile(split, done, total), budget)
+            on_tile = lambda done, total: reporter.on_tile(split, done, total)
+            found = _evaluate(of_split, folds, ranker, on_tile, budget, top, ends=judged is not None)
         except NumericError as error:
             raise error.within(", ".join(str(file) for file in files.values())) from None
-        written = {queries: write_arrays(folder / queries, query_arrays(found, of_split))}
+        written = {queries: write_arrays(folder / queries, query_arrays(found, of_split, judged))}
         record = RunRecord(
             run_id=run_id,
             created=started.isoformat(timespec="seconds"),
@@ -162,6 +167,7 @@ def add_external(
                     protocol,
                     queries=queries,
                     transductive=source.transductive,
+                    relevance=_relevance(judged, found, grade, ranker),
                 ),
             ),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
@@ -169,82 +175,42 @@ def add_external(
             files=written,
             external=ExternalFacts(
                 files={what: storable(file.name) for what, file in files.items()},
-                sha256={what: file_sha256(file) for what, file in files.items()},
-                measure="" if source.scores else source.measure,
+                sha256={what: file_sha256(array_file(file)[0]) for what, file in files.items()},
+                measure=source.measure if source.images else "lower is better" if source.lower_is_better else "",
+                censored={
+                    way: count
+                    for way, ranks in (("i2t", found.ranks.i2t), ("t2i", found.ranks.t2i))
+                    if (count := int((ranks.p == 0).sum()))
+                },
             ),
         )
         write_record(folder, record)
     return user_path(results) / run_id, record
 
 
-_Rank = Callable[
-    [npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], Callable[[int, int], None]], Ranks
-]
-"""From images and captions, by their numbers, the place among those images of each caption, and who hears of tiles."""
-
-
-def _files(source: ExternalSource) -> dict[str, Path]:
-    """Return the files by what they are; ConfigError where they or the name make no sense."""
-    require_text("name", source.name)
-    if source.name in {name for variant in variants() for name in (variant.name, variant.name.partition(":")[0])}:
-        raise ConfigError(
-            f"name: '{source.name}' is a model of camp-bench; expected another name, such as my-{source.name}"
-        )
-    given = {"scores": source.scores, "images": source.images, "captions": source.captions}
-    files = {what: file for what, file in given.items() if file is not None}
-    if set(files) not in ({"scores"}, {"images", "captions"}):
-        told = " and ".join(f"--{what}" for what in files) or "none"
-        raise ConfigError(f"files: got {told}; expected --scores alone, or --images and --captions together")
-    return files
-
-
-def _ranker(source: ExternalSource, split: Split, budget: int) -> _Rank:
-    if source.scores is not None:
-        scores = map_matrix(source.scores, split.n_images, split.n_captions)
-        return lambda images, captions, image_of, on_tile: rank_stored(
-            scores, image_of, images=images, captions=captions, memory_budget=budget, on_tile=on_tile
-        )
-    assert source.images is not None  # as `_files` has made sure
-    assert source.captions is not None
-    image_vectors = map_matrix(source.images, rows=split.n_images)
-    caption_vectors = map_matrix(source.captions, rows=split.n_captions)
-
-    def rank(
-        images: npt.NDArray[np.int64],
-        captions: npt.NDArray[np.int64],
-        image_of: npt.NDArray[np.int64],
-        on_tile: Callable[[int, int], None],
-    ) -> Ranks:
-        whole = len(images) == split.n_images
-        return rank_embeddings(
-            image_vectors if whole else image_vectors[images],
-            caption_vectors if whole else caption_vectors[captions],
-            image_of,
-            measure=source.measure,
-            memory_budget=budget,
-            on_tile=on_tile,
-        )
-
-    return rank
-
-
 def _evaluate(
     split: Split,
     folds: Sequence[npt.NDArray[np.int64]],
-    rank: _Rank,
+    ranker: Ranker,
     on_tile: Callable[[int, int], None],
     budget: int,
+    top: int,
+    *,
+    ends: bool,
 ) -> Evaluation:
     parts, captions = [], []
     for fold in folds:
         own, image_of = split.captions_of(fold)
         captions.append(own)
         with timed(CPU) as whole, told_of_whole(fold, own):
-            ranks = rank(fold, own, image_of, on_tile)
+            ranks = ranker.rank(fold, own, image_of, top, ends, on_tile)
+        metrics = retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)
+        for way, of_way in (("i2t", ranks.i2t), ("t2i", ranks.t2i)):
+            metrics = known_metrics(metrics, way, of_way)
         parts.append(
             Evaluation(
                 ranks=ranks,
-                metrics=retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts),
+                metrics=metrics,
                 chance_rsum=chance_metrics(image_of, len(fold))["rsum"],
                 encode_seconds=0.0,
                 score_seconds=whole.seconds,
@@ -254,3 +220,20 @@ def _evaluate(
             )
         )
     return join_folds(parts, folds, captions)
+
+
+def _relevance(
+    judged: Judgements | None, evaluation: Evaluation, min_grade: float, ranker: Ranker
+) -> RelevanceFacts | None:
+    """Return the metrics with several positives, None where there are none; correlations only of known scores."""
+    if judged is None:
+        return None
+    graded = ranker.pairs(judged.images, judged.captions)
+    if graded is None:
+        nobody = judged.images[:0]
+        judged = replace(judged, images=nobody, captions=nobody, grades=judged.grades[:0])
+        return relevance_facts(judged, evaluation, min_grade, np.empty(0, dtype=np.float32), None)
+    images, captions = divmod(judged.i2t.keys, judged.i2t.candidates)
+    of_captions, of_images = divmod(judged.t2i.keys, judged.t2i.candidates)
+    true = [ranker.pairs(images, captions), ranker.pairs(of_images, of_captions)]
+    return relevance_facts(judged, evaluation, min_grade, graded, [one for one in true if one is not None])

@@ -16,7 +16,8 @@ import torch
 from camp_bench.checkpoints.families import Checkpoint, read_checkpoint
 from camp_bench.checkpoints.vocabularies import read_vocabulary
 from camp_bench.config import Experiment, RunConfig, check_experiment, user_path
-from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
+from camp_bench.data.tokenizers import TOKENIZERS
+from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import CheckpointError, ConfigError
 from camp_bench.machine.devices import explained_memory
 from camp_bench.models.registry import build_model, find_variant, variants
@@ -121,7 +122,11 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
             train_fingerprint="",
         ),
         vocabulary=VocabularyFacts(
-            source="train+dev", tokenizer=TOKENIZER, min_count=0, size=len(vocabulary), unknown_share={}
+            source="train+dev",
+            tokenizer=TOKENIZERS[vocabulary.tokenizer],
+            min_count=0,
+            size=len(vocabulary),
+            unknown_share={},
         ),
         training=TrainingRecord(
             steps=found.steps or 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from camp_bench.config import MAX_WHOLE, check_examples, require_text, resolve_settings
-from camp_bench.config.protocols import find_protocol
+from camp_bench.config.protocols import require_one_gallery
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
-from camp_bench.data.judgements import ECCV_SETS, MIN_GRADE, OF_DATA, read_judgements
+from camp_bench.data.judgements import MIN_GRADE, check_relevance, read_judgements
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
@@ -95,7 +94,9 @@ def evaluate_run(
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
     check_examples(asked.examples)
     _check_cascade(asked)
-    _check_relevance(asked)
+    check_relevance(asked.relevance, asked.min_grade, asked.protocol)
+    if asked.relevance is not None and asked.rerank is not None:
+        raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
     split, protocol, precision, rerank = asked.split, asked.protocol, asked.precision, asked.rerank
     grade = MIN_GRADE if asked.min_grade is None else asked.min_grade
     place = resolve_device(asked.device)
@@ -120,6 +121,8 @@ def evaluate_run(
             )
     folds = folds_of(of_split, protocol)
     judged = None if asked.relevance is None else read_judgements(asked.relevance, of_split, grade)
+    if judged is not None and judged.note:
+        reporter.on_stage(f"note: {judged.note}")
     top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     cache = corpus.dataset.cache
     prints = Fingerprints(
@@ -174,7 +177,7 @@ def evaluate_run(
                 transductive = any(is_transductive(model, items, place) for model, items in both)
                 checked = score_again(run.model, encoded, cascade.full.ranks, place)
         files = {name: write_file(home / name, data) for name, data in run.files.items()}
-        files[queries] = write_arrays(home / queries, query_arrays(found, of_split))
+        files[queries] = write_arrays(home / queries, query_arrays(found, of_split, judged))
         if asked.examples:
             looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, asked.examples, place)
             files[looked] = write_arrays(home / looked, looked_at)
@@ -205,7 +208,7 @@ def evaluate_run(
                     cascade=facts,
                     relevance=None
                     if judged is None or graded is None or true is None
-                    else relevance_facts(judged, found, grade, graded, true),
+                    else relevance_facts(judged, found, grade, graded.scores, [pairs.scores for pairs in true]),
                     precision=precision,
                     fp32_metrics=exact,
                 ),
@@ -224,23 +227,7 @@ def _check_cascade(asked: EvaluationRequest) -> None:
     if rerank is not None and not 1 <= rerank <= MAX_WHOLE:
         raise ConfigError(f"rerank: got {rerank}, expected 1 candidate a query or more")
     if rerank is not None:
-        _require_one_gallery("rerank", asked.protocol)
-
-
-def _check_relevance(asked: EvaluationRequest) -> None:
-    if asked.min_grade is not None and not math.isfinite(asked.min_grade):
-        raise ConfigError(f"min_grade: got {asked.min_grade}, expected a finite number")
-    if asked.min_grade is not None and asked.relevance in (None, OF_DATA, *ECCV_SETS):
-        raise ConfigError("min_grade: means nothing without marks; give --relevance a file, or leave --min-grade out")
-    if asked.relevance is not None and asked.rerank is not None:
-        raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
-    if asked.relevance is not None:
-        _require_one_gallery("relevance", asked.protocol)
-
-
-def _require_one_gallery(name: str, protocol: str) -> None:
-    if find_protocol(protocol).folds > 1:
-        raise ConfigError(f"{name}: protocol {protocol} ranks in folds; expected one that ranks all at once")
+        require_one_gallery("rerank", asked.protocol)
 
 
 def _fitted(run: FinishedRun, corpus: Corpus, asked: EvaluationRequest) -> TokenizedSplit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +15,8 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.duplicates import similar_images
 from camp_bench.data.fingerprints import Fingerprints
 from camp_bench.data.judgements import Judgements
-from camp_bench.data.vocabulary import TOKENIZER, Vocabulary
+from camp_bench.data.tokenizers import TOKENIZERS
+from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.data.word_vectors import WordVectors
 from camp_bench.evaluation.evaluate import Evaluation
 from camp_bench.evaluation.tiles import Numbers, OnScores
@@ -81,11 +83,14 @@ def environment_of(device: torch.device) -> Environment:
     return collect_environment(device=str(device), device_name=describe_device(device), threads=torch.get_num_threads())
 
 
-def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[np.generic]]:
+def query_arrays(
+    evaluation: Evaluation, split: Split, judged: Judgements | None = None
+) -> dict[str, npt.NDArray[np.generic]]:
     """Return the per-query results of both directions by name; the image of each caption, and groups of like images.
 
     `i2t_b`, `i2t_n`, `i2t_p`: (images,) int32; `i2t_top_ids`, `i2t_top_scores`: (images, 100 or fewer), best first;
-    `t2i_...` the same for (captions,).
+    `t2i_...` the same for (captions,). judged: what is true beyond the split's own pairs, kept as `i2t_true` and
+    `t2i_true`, (pairs, 2) of query and candidate, and the marked pairs of image and caption with their `grades`.
     """
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "image_of": split.image_of.astype(np.int32),
@@ -99,6 +104,12 @@ def query_arrays(evaluation: Evaluation, split: Split) -> dict[str, npt.NDArray[
             f"{direction}_top_ids": ranks.top_ids[:, :TOP],
             f"{direction}_top_scores": ranks.top_scores[:, :TOP],
         }
+    if judged is not None:
+        for direction, positives in (("i2t", judged.i2t), ("t2i", judged.t2i)):
+            pairs = np.divmod(positives.keys, positives.candidates)
+            arrays[f"{direction}_true"] = np.stack(pairs, axis=1).astype(np.int32)
+        arrays["judged_pairs"] = np.stack((judged.images, judged.captions), axis=1).astype(np.int32)
+        arrays["grades"] = judged.grades
     return arrays
 
 
@@ -210,15 +221,18 @@ def relevance_facts(
     judged: Judgements,
     evaluation: Evaluation,
     min_grade: float,
-    graded: PairScores,
-    true: tuple[PairScores, PairScores],
+    graded: npt.NDArray[np.float32],
+    true: Sequence[npt.NDArray[np.float32]] | None,
 ) -> RelevanceFacts:
-    """Return the metrics with several positives. graded, true: gathered, of the graded pairs and of `true_scores`."""
+    """Return the metrics with several positives. graded, true: the scores of the graded pairs and, by direction, of all
+    positives; None where no more is known than the top lists.
+    """
     metrics: dict[str, float] = {}
     sides = {"i2t": (evaluation.ranks.i2t, judged.i2t), "t2i": (evaluation.ranks.t2i, judged.t2i)}
-    for (direction, (ranks, positives)), pairs in zip(sides.items(), true, strict=True):
-        assert ranks.beyond is not None  # asked for wherever there are judgements
-        found = Found.of(ranks.top_ids, ranks.top_scores, ranks.beyond, positives, pairs.scores)
+    for place, (direction, (ranks, positives)) in enumerate(sides.items()):
+        beyond = np.zeros(len(ranks.top_ids), dtype=np.int64) if ranks.beyond is None else ranks.beyond
+        scores = np.full(len(positives.keys), np.nan) if true is None else true[place]
+        found = Found.of(ranks.top_ids, ranks.top_scores, beyond, positives, scores)
         values = positive_metrics(found, positives)
         metrics |= {f"{direction}.{name}": value for name, value in values.items()}
     return RelevanceFacts(
@@ -229,12 +243,12 @@ def relevance_facts(
         positives={direction: len(positives.keys) for direction, (_, positives) in sides.items()},
         metrics=metrics,
         graded_pairs=len(judged.grades),
-        correlations=grade_correlations(graded.scores, judged.grades),
+        correlations=grade_correlations(graded, judged.grades),
     )
 
 
-def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
-    """Return sizes by split, and the fingerprint of what a model could learn from."""
+def dataset_facts(corpus: Corpus, train_fingerprint: str, leaks: tuple[str, ...] = ()) -> DatasetFacts:
+    """Return sizes by split, the fingerprint of what a model could learn from, and what the splits share."""
     splits = corpus.splits
     any_split = next(iter(splits.values()))
     return DatasetFacts(
@@ -246,6 +260,7 @@ def dataset_facts(corpus: Corpus, train_fingerprint: str) -> DatasetFacts:
         regions=any_split.n_regions,
         feature_size=any_split.feature_size,
         train_fingerprint=train_fingerprint,
+        leaks=tuple(map(storable, leaks)),
     )
 
 
@@ -255,7 +270,7 @@ def vocabulary_facts(
     """Return where the words came from, how many of each split's are not among them, and what they started from."""
     return VocabularyFacts(
         source=source,
-        tokenizer=TOKENIZER,
+        tokenizer=TOKENIZERS[vocabulary.tokenizer],
         min_count=min_count,
         size=len(vocabulary),
         unknown_share=corpus.unknown_shares(vocabulary),

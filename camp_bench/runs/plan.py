@@ -82,6 +82,7 @@ def _plan(experiment: Experiment, model: str, device: str, initial: RunRecord | 
         settings=settings,
         options=msgspec.to_builtins(options),
         init_from=experiment.init_from,
+        tokenizer=experiment.tokenizer,
     )
     return RunPlan(model, variant, options, config)
 

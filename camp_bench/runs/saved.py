@@ -41,6 +41,11 @@ def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
     """
     record = read_record(folder)
     home = folder if folder.is_dir() else folder.parent
+    if record.external is not None:
+        raise RecordError(
+            f"{home}: is another system, which holds no weights; add it again with what you want of it, such as "
+            f"--relevance or --protocol"
+        )
     if WEIGHTS_NAME not in record.files:
         raise RecordError(f"{home}: holds no weights; give the run that was trained, {record.parent or 'not this one'}")
     config = record.config

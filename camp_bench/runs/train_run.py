@@ -19,7 +19,10 @@ from camp_bench.config import Experiment, RunConfig, user_path
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.fingerprints import Fingerprints, fingerprints
+from camp_bench.data.leaks import leak_warnings, require_apart
+from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.data.word_vectors import WordVectors, read_word_vectors
+from camp_bench.errors import ConfigError
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
 from camp_bench.evaluation.spot_check import score_again
@@ -65,18 +68,31 @@ QUERIES, EXAMPLES = "queries_test.npz", "examples_test.npz"
 class _Material:
     """What all runs of an experiment share.
 
-    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep. initial: where all start.
+    fingerprints: of each split that is evaluated. asked: what the runs are to do and to keep. leaks: what splits share.
+    initial: where all start.
     """
 
-    def __init__(self, corpus: Corpus, prints: Mapping[str, Fingerprints], command: tuple[str, ...], asked: Experiment):
+    def __init__(
+        self,
+        corpus: Corpus,
+        prints: Mapping[str, Fingerprints],
+        command: tuple[str, ...],
+        asked: Experiment,
+        leaks: tuple[str, ...],
+    ):
         self.corpus, self.fingerprints, self.command, self.asked = corpus, prints, command, asked
+        self.leaks = leaks
         self.initial = read_initial_weights(asked.init_from) if asked.init_from else None
         self._vectors: dict[tuple[str, int, int], WordVectors] = {}
+
+    def vocabulary(self, config: RunConfig) -> Vocabulary:
+        """Return the words that a run's captions are made of."""
+        return self.corpus.vocabulary(config.vocab_from, config.settings.min_count, config.tokenizer)
 
     def word_vectors(self, config: RunConfig) -> WordVectors | None:
         """Return the vectors that the words of a run start from, None for random ones; a file is read once."""
         settings = config.settings
-        vocabulary = self.corpus.vocabulary(config.vocab_from, settings.min_count)
+        vocabulary = self.vocabulary(config)
         if not config.word_vectors:
             return None
         key = config.vocab_from, settings.min_count, settings.word_dim
@@ -90,7 +106,12 @@ class _Material:
         """Raise ConfigError where a run can't start from the weights that it is to start from."""
         if self.initial is not None:
             settings = plan.config.settings
-            words = self.corpus.vocabulary(plan.config.vocab_from, settings.min_count).words
+            words = self.vocabulary(plan.config).words
+            if (before := self.initial.record.config.tokenizer) != plan.config.tokenizer:
+                raise ConfigError(
+                    f"init_from: {self.initial.record.run_id} splits captions by the tokenizer {before}; expected "
+                    f"{plan.config.tokenizer}, as this run does; set tokenizer to {before}"
+                )
             shape = Shape(vocabulary_size=len(words), feature_size=self.corpus.splits["train"].feature_size)
             with torch.device("meta"):
                 model = build_model(plan.variant, settings, plan.options, shape, plan.config.seed)
@@ -112,15 +133,24 @@ def run_experiment(
     reporter.on_stage(f"reading {experiment.data}")
     with explained_memory("ask for less data"):
         corpus = Corpus(open_dataset(experiment.data, SPLITS), SPLITS)
+    require_apart(corpus.splits)
     folds_of(corpus.splits["test"], experiment.protocol)  # refuses what does not fit, before any work
     prints = fingerprints(corpus.dataset, *SPLITS[1:])
     reporter.on_stage("splitting captions into words")
     for split in SPLITS:
-        corpus.tokens(split)
-    material = _Material(corpus, prints, tuple(command), experiment)
+        corpus.tokens(split, experiment.tokenizer)
+    shares_images, shares_captions = leak_warnings(corpus.splits)
+    if corpus.dataset.cache is None:  # toy data is made of few words, and says the same twice by design
+        shares_captions = []
+    for text in (*shares_images, *shares_captions):
+        reporter.on_stage(f"warning: {text}")
+    material = _Material(corpus, prints, tuple(command), experiment, tuple(shares_images))
     for plan in plans:  # what can be wrong with a vocabulary or what it starts from shows before the first run
         material.word_vectors(plan.config)
         material.require_fit(plan)
+    for vocabulary in {material.vocabulary(plan.config) for plan in plans}:
+        for text in corpus.warnings(vocabulary):
+            reporter.on_stage(f"warning: {text}")
     for number, plan in enumerate(plans, start=1):
         reporter.on_run(plan, number, len(plans))
         started = dt.datetime.now(dt.UTC)
@@ -138,7 +168,7 @@ def _run(
     """Do one run and fill its folder."""
     clock, environment = time.perf_counter(), environment_of(torch.device(plan.config.device))
     config, corpus, device = plan.config, material.corpus, torch.device(plan.config.device)
-    vocabulary = corpus.vocabulary(config.vocab_from, config.settings.min_count)
+    vocabulary = material.vocabulary(config)
     splits = {name: corpus.encoded(name, vocabulary, config.settings.max_words) for name in SPLITS}
     train_split = splits["train"].split
     shape = Shape(vocabulary_size=len(vocabulary), feature_size=train_split.feature_size)
@@ -210,7 +240,7 @@ def _run(
         deterministic=not reasons,
         nondeterministic_reason=reasons[0] if reasons else None,
         environment=environment,
-        dataset=dataset_facts(corpus, material.fingerprints["test"].train),
+        dataset=dataset_facts(corpus, material.fingerprints["test"].train, material.leaks),
         vocabulary=vocabulary_facts(corpus, vocabulary, config.vocab_from, config.settings.min_count, vectors),
         training=training_record(
             trained, parameters=sum(weight.numel() for weight in model.parameters()), started_from=begun

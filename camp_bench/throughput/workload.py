@@ -12,7 +12,8 @@ import numpy.typing as npt
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
-from camp_bench.data.vocabulary import Vocabulary, build_vocabulary, tokenize
+from camp_bench.data.tokenizers import tokenize
+from camp_bench.data.vocabulary import Vocabulary, build_vocabulary
 from camp_bench.errors import ConfigError
 from camp_bench.records.throughput import RANDOM, Workload
 

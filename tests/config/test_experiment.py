@@ -38,6 +38,10 @@ def test_nonsense_seeds_are_refused(text: str) -> None:
         parse_seeds(text)
 
 
+def test_a_byte_order_mark_is_left_out() -> None:
+    assert parse_experiment(b"\xef\xbb\xbfdata = 'x'").data == "x"
+
+
 def test_models_are_split_at_commas() -> None:
     assert parse_models("camp, scan:t2i-lse,") == ("camp", "scan:t2i-lse")
 
@@ -70,6 +74,13 @@ def test_experiment_survives_toml(seeds: list[int], data: str, margin: float, pr
     ("text", "message"),
     [
         ('models = ["camp"', "not valid TOML"),
+        ('settings.epochs = "3"', "[settings]: epochs: expected `int`, got `str`"),
+        ("[settings]\nepoch = 3", "[settings]: unknown key 'epoch' (did you mean 'epochs'?)"),
+        ('[model.scan]\nepochs = "3"', "[model.scan]: epochs: expected `int`, got `str`"),
+        ("[model.scan]\nbatch_size = 1", "[model.scan]: batch_size: got 1, expected 2 or more"),
+        ('model = "scan"', "model: expected `object`, got `str`; name models with models = ['NAME']"),
+        ("[models.scan]\nepochs = 3", "models: expected `array`, got `object`; write models = ['NAME']"),
+        ("tokenizer = 'unicod'", "tokenizer: got 'unicod', expected treebank or unicode or characters (did you mean"),
         ("models = 'camp'", "models: expected `array`, got `str`"),
         ("seeds = [-1]", "seeds: got -1, expected whole numbers from 0"),
         ("seeds = []", "seeds: none given"),

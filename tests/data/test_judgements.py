@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.judgements import read_judgements
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.records import read_arrays, read_record
+from camp_bench.report.exports import export_run
 from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
 
 
@@ -43,7 +46,7 @@ def coco_split() -> Split:
 
 def test_a_file_adds_to_the_own_pairs(split: Split, tmp_path: Path) -> None:
     file = tmp_path / "j.tsv"
-    file.write_text("image_row\tcaption_row\tjudge1\tjudge2\n0\t7\t3\t4\n0\t8\t1\t2\n\n1\t0\t4\t2\n0\t0\t1\t1\n")
+    file.write_text("\ufeffimage_row\tcaption_row\tjudge1\tjudge2\n0\t7\t3\t4\n0\t8\t1\t2\n\n1\t0\t4\t2\n0\t0\t1\t1\n")
     judged = read_judgements(str(file), split, 3.0)
     assert judged.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     own = {(int(i), c) for c, i in enumerate(split.image_of)}
@@ -77,6 +80,9 @@ def test_the_toy_data_knows_what_else_is_true(split: Split) -> None:
         ("0\t1\t3\n0\t1\t4", "line 2: image 0 and caption 1 have marks already"),
         ("image\tcaption\tmark\n", "no judgements"),
         ("0 1 3", "line 1: got"),
+        ("1_0\t1\t3", "line 1: got .* of the digits 0 to 9"),
+        ("٣\t1\t3", "line 1: got .* of the digits 0 to 9"),
+        ("0\t1\t1_0", "line 1: got marks"),
     ],
 )
 def test_lines_that_can_t_be_used_are_named(split: Split, tmp_path: Path, text: str, said: str) -> None:
@@ -104,11 +110,36 @@ def test_coco_s_extended_truth_has_its_own_queries(name: str, images: int, capti
     assert len(own.intersection(judged.t2i.keys.tolist())) >= 0.95 * captions
 
 
+@pytest.mark.parametrize("form", ["{}", "{:012d}.png", "val2017/{:012d}.jpg", "COCO_val2014_{:012d}"])
+def test_coco_s_extended_truth_is_joined_by_number(form: str) -> None:
+    split = coco_split()
+    trusted = read_judgements("eccv", split, 3.0)
+    assert "is taken on trust" in trusted.note
+    data = Path(next(iter(eccv_caption_folders()))) / "data"
+    own = json.loads((data / "original_caption_to_image.json").read_text())
+    numbers = [own[str(caption)][0] for caption in np.load(data / "coco_test_ids.npy")[::5]]
+    order = np.argsort(numbers)
+    named = replace(split, image_ids=tuple(form.format(numbers[row]) for row in order))
+    judged = read_judgements("eccv", named, 3.0)
+    assert judged.note == ""
+    images, captions = np.divmod(judged.i2t.keys, 25000)
+    back = order[images] * 25000 + order[captions // 5] * 5 + captions % 5
+    assert np.array_equal(np.sort(back), trusted.i2t.keys)
+    captions, images = np.divmod(judged.t2i.keys, 5000)
+    assert np.array_equal(np.sort((order[captions // 5] * 5 + captions % 5) * 5000 + order[images]), trusted.t2i.keys)
+
+
+def eccv_caption_folders() -> list[str]:
+    found = importlib.util.find_spec("eccv_caption")
+    assert found is not None
+    return list(found.submodule_search_locations or ())
+
+
 def test_coco_s_extended_truth_is_refused_elsewhere(split: Split) -> None:
     with pytest.raises(DataError, match="ECCV Caption is about COCO's 5,000 test images"):
         read_judgements("eccv", split, 3.0)
     named = replace(coco_split(), image_ids=tuple(f"COCO_val2014_{i:012d}.jpg" for i in range(5000)))
-    with pytest.raises(DataError, match="expected that order"):
+    with pytest.raises(DataError, match="is not the number of one of COCO's 5,000"):
         read_judgements("cxc", named, 3.0)
 
 
@@ -131,6 +162,21 @@ def test_an_evaluation_records_them_with_scores_of_the_judged_pairs(run: Path, t
 
     expected = kendalltau(scores[rows.astype(int), columns.astype(int)], grades).statistic
     assert facts.correlations["kendall_tau"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_exported_judgements_are_those_of_the_evaluation(run: Path, tmp_path: Path) -> None:
+    (file := tmp_path / "j.tsv").write_text("0\t7\t5\n1\t0\t4\n0\t9\t1\n2\t10\t4\n")
+    home, _ = evaluate_run(run, EvaluationRequest(device="cpu", relevance=str(file)), tmp_path / "r", Quiet())
+    notes: list[str] = []
+    files = export_run(home, "trec", tmp_path / "all", on_note=notes.append)
+    lines = files[1].read_text().splitlines()
+    assert len([line for line in lines if not line.endswith(" 0")]) == 27  # 25 own and two judged, one of them own
+    assert {"i0 0 c7 5", "i1 0 c0 4", "i0 0 c9 0", "i2 0 c10 4", "i0 0 c0 5"} <= set(lines)
+    assert {"c7 0 i0 5", "c0 0 i1 4", "c9 0 i0 0"} <= set(files[3].read_text().splitlines())
+    assert notes[0].startswith(f"qrels: own and judged pairs of {file}, with their marks, rounded")
+    files = export_run(home, "ranx", tmp_path / "own", own_only=True, on_note=notes.append)
+    assert all(set(true.values()) == {1} for true in json.loads(files[1].read_text()).values())
+    assert notes[-1] == "qrels: the split's own pairs, grade 1"
 
 
 def test_own_pairs_alone_give_the_hit_rate_that_recall_is(run: Path, tmp_path: Path) -> None:

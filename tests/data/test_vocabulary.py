@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from camp_bench.data.tokenizers import TOKENIZERS, find_tokenizer, segmentation_warning, tokenize
 from camp_bench.data.vocabulary import (
     SPECIAL_WORDS,
-    TOKENIZER,
     Vocabulary,
     VocabularySource,
     build_vocabulary,
-    tokenize,
     unknown_share,
 )
 from camp_bench.errors import ConfigError, DataError
@@ -44,6 +43,44 @@ SMALL = Vocabulary((*SPECIAL_WORDS, "cat", "dog"))
 )
 def test_tokens(text: str, tokens: list[str]) -> None:
     assert tokenize(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "text", "tokens"),
+    [
+        ("unicode", "两只狗在奔跑。", list("两只狗在奔跑。")),
+        ("unicode", "A man's  dog, 3.5 m", ["a", "man's", "dog", ",", "3.5", "m"]),
+        ("unicode", "犬がカメラを見る", ["犬", "が", "カメラ", "を", "見", "る"]),
+        ("characters", "Ein Café", ["e", "i", "n", "c", "a", "f", "é"]),
+        ("characters", "cafe\u0301", ["c", "a", "f", "é"]),
+        ("treebank", "un cafe\u0301", ["un", "café"]),
+    ],
+)
+def test_tokens_of_other_scripts(tokenizer: str, text: str, tokens: list[str]) -> None:
+    assert tokenize(text, tokenizer) == tokens
+
+
+def test_vocabularies_of_two_tokenizers_are_two_and_files_keep_which() -> None:
+    letters = build_vocabulary([list("abab")], 2, "characters")
+    words = build_vocabulary([list("abab")], 2)
+    assert letters != words
+    assert letters.sha256 != words.sha256
+    assert Vocabulary.from_json(letters.to_json()) == letters
+    assert "tokenizer" not in words.to_json()  # as files of earlier versions
+    with pytest.raises(DataError, match="not a vocabulary file"):
+        Vocabulary.from_json(letters.to_json().replace("characters", "letters"))
+    with pytest.raises(ConfigError, match=r"got 'unicod', expected one of .* \(did you mean 'unicode'\?\)"):
+        find_tokenizer("unicod")
+
+
+def test_captions_that_are_not_segmented_are_told() -> None:
+    whole = [tokenize("两只狗在奔跑。")] * 50
+    assert "have 1.0 tokens in the mean" in (segmentation_warning(whole, "treebank", 0.0, what="train") or "")
+    told = segmentation_warning([["a"] * 9] * 100, "treebank", 0.3, what="dev")
+    assert told is not None
+    assert told.startswith("30% of the words of dev are unknown")
+    assert "--tokenizer unicode or --tokenizer characters" in told
+    assert segmentation_warning([["a"] * 9] * 100, "treebank", 0.1, what="dev") is None
 
 
 @given(st.text())
@@ -183,4 +220,4 @@ def test_a_vocabulary_cannot_be_changed_and_can_be_a_key() -> None:
 
 def test_names_for_the_record() -> None:
     assert get_args(VocabularySource) == ("train+dev", "train")
-    assert "NLTKWordTokenizer" in TOKENIZER
+    assert "NLTKWordTokenizer" in TOKENIZERS["treebank"]

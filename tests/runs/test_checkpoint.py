@@ -18,7 +18,7 @@ from torch import Tensor
 from camp_bench.checkpoints.vocabularies import read_vocabulary
 from camp_bench.cli import main
 from camp_bench.data import open_folder
-from camp_bench.data.vocabulary import tokenize
+from camp_bench.data.tokenizers import tokenize
 from camp_bench.records import list_records, read_arrays, read_record
 
 REGIONS, FEATURES = 3, 7

@@ -12,9 +12,10 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.text import read_whole
 from camp_bench.data.dataset import Dataset, Split
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, REPEATED, differing_group
-from camp_bench.data.folder.texts import read_captions, read_content, read_ids, read_index
+from camp_bench.data.folder.texts import read_captions, read_content, read_ids, read_index, split_lines
 from camp_bench.errors import DataError, nearest
 from camp_bench.records.npy import read_header
 
@@ -29,15 +30,20 @@ is compared in the pass that computes the fingerprint, which reads everything an
 SHOWN_NAMES = 8
 
 
-def open_folder(path: Path, splits: Sequence[str] | None = None) -> Dataset:
+def open_folder(path: Path, splits: Sequence[str] | None = None, *, features: bool = True) -> Dataset:
     """Open every split in the folder; features stay on disk, memory-mapped.
 
-    splits: those that must be there, by default train, dev and test; the others are opened where present.
+    splits: those that must be there, by default train, dev and test; the others are opened where present. features:
+    whether a split needs them; without, captions with an index, with ids or five an image will do, and only the splits
+    that must be there are opened.
     Raises DataError where the folder, a file or their sizes make no sense. Writes nothing.
     """
     required = REQUIRED if splits is None else tuple(splits)
     for name in required:
         require_split(name)
+    if not features and not all((path / f"{name}_ims.npy").exists() for name in required):
+        bare = {name: _open_captions(path, name) for name in required}
+        return Dataset(name=path.resolve().name, source=str(path), splits=bare, cache=path)
     opened = {name: _open_split(path, name) for name in _present_splits(path, required)}
     first = next(iter(opened.values()))
     for split in opened.values():
@@ -99,6 +105,32 @@ def _open_split(path: Path, name: str) -> Split:
     if (ids := path / f"{name}_ids.txt").exists():
         image_ids = read_ids(read_content(ids), ids, n_images, grouped=not index.exists())
     return Split(name, features, feature_rows, image_ids, captions, image_of, stored)
+
+
+def _open_captions(path: Path, name: str) -> Split:
+    """Open the captions of a split without features: images are what its index, its ids or five captions each tell."""
+    caps, index, ids = (path / f"{name}_{kind}.txt" for kind in ("caps", "index", "ids"))
+    if not caps.exists():
+        _present_splits(path, (name,))  # says what is missing
+    captions = read_captions(read_content(caps), caps)
+    if index.exists():
+        lines = split_lines(read_content(index), index)
+        n_images = 1 + max((row for text in lines if (row := read_whole(text)) is not None), default=0)
+        image_of = read_index(read_content(index), index, min(n_images, len(lines)), len(captions))
+    else:
+        if len(captions) % CAPTIONS_AN_IMAGE:
+            raise DataError(
+                f"{caps}: {len(captions)} captions and no {name}_ims.npy, not a multiple of {CAPTIONS_AN_IMAGE}; "
+                f"expected {CAPTIONS_AN_IMAGE} an image; else say in {name}_index.txt which 0-based image each "
+                f"describes, one a line"
+            )
+        image_of = np.arange(len(captions), dtype=np.int64) // CAPTIONS_AN_IMAGE
+    n_images = int(image_of.max()) + 1
+    image_ids = tuple(map(str, range(n_images)))
+    if ids.exists():
+        image_ids = read_ids(read_content(ids), ids, n_images, grouped=not index.exists())
+    nothing = np.empty((n_images, 1, 0), dtype=np.float32)
+    return Split(name, nothing, np.arange(n_images), image_ids, captions, image_of, "without features")
 
 
 def _group_starts(features: npt.NDArray[np.floating], file: Path) -> npt.NDArray[np.int64]:

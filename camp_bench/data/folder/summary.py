@@ -10,6 +10,7 @@ import numpy as np
 
 from camp_bench.data.corpus import Corpus
 from camp_bench.data.dataset import Dataset, Split
+from camp_bench.data.tokenizers import TokenizerName
 from camp_bench.data.vocabulary import build_vocabulary, unknown_share
 
 __all__ = ["SplitSummary", "Summary", "VocabularySummary", "summarize"]
@@ -59,17 +60,19 @@ class Summary:
     vocabulary: VocabularySummary | None
 
 
-def summarize(dataset: Dataset) -> Summary:
+def summarize(dataset: Dataset, tokenizer: TokenizerName = "treebank") -> Summary:
     """Describe every split. The vocabulary is that of a run: words that occur 4 times or more in train and dev."""
     corpus = Corpus(dataset, list(dataset.splits))
     sources = tuple(name for name in ("train", "dev") if name in dataset.splits)
-    counts = Counter(word for name in sources for tokens in corpus.tokens(name) for word in tokens)
+    counts = Counter(word for name in sources for tokens in corpus.tokens(name, tokenizer) for word in tokens)
     vocabulary = None
     if max(counts.values(), default=0) >= MIN_COUNT:
-        vocabulary = build_vocabulary((tokens for name in sources for tokens in corpus.tokens(name)), MIN_COUNT)
+        vocabulary = build_vocabulary(
+            (tokens for name in sources for tokens in corpus.tokens(name, tokenizer)), MIN_COUNT, tokenizer
+        )
     summaries = []
     for name, split in dataset.splits.items():
-        tokens = corpus.tokens(name)
+        tokens = corpus.tokens(name, tokenizer)
         share = unknown_share(tokens, vocabulary) if vocabulary else None
         summaries.append(_summarize_split(split, tokens, share))
     words = None

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.text import INVISIBLE, decode_text, is_blank, read_whole
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE
 from camp_bench.errors import DataError
 
 __all__ = [
-    "BYTE_ORDER_MARK",
     "PRINTED_BYTES",
     "find_caption_faults",
     "find_id_faults",
@@ -28,11 +28,11 @@ __all__ = [
     "read_ids",
     "read_index",
     "split_lines",
+    "strip_text",
 ]
 
 PRINTED_BYTES = re.compile(r"""b(['"]).*\1""")
-ROW = re.compile("[0-9]{1,18}")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+SPACES = re.compile(rf"\A[\s{INVISIBLE}]+|[\s{INVISIBLE}]+\Z")
 
 
 def read_content(file: Path) -> bytes:
@@ -43,44 +43,45 @@ def read_content(file: Path) -> bytes:
         raise DataError(f"{file}: can't be read ({error.strerror}); expected a readable text file") from None
 
 
-def split_lines(content: bytes, where: object) -> list[str]:
-    """Return the stripped lines of UTF-8 text; DataError where it is anything else or empty."""
-    try:
-        content.decode("utf-8")
-        wrong = content.find(b"\0")  # valid UTF-8, but never in a caption: text of two bytes a character
-    except UnicodeDecodeError as error:
-        wrong = error.start
-    if wrong >= 0:
-        raise DataError(
-            f"{where}: is not UTF-8, byte 0x{content[wrong]:02x} at offset {wrong} "
-            f"(line {content.count(10, 0, wrong) + 1}); save the file again as UTF-8"
-        )
-    lines = [line.strip() for line in content.removeprefix(BYTE_ORDER_MARK).decode("utf-8").split("\n")]
+def split_lines(content: bytes, where: object, *, exact: bool = False) -> list[str]:
+    """Return the lines of UTF-8 text; DataError where it is anything else or empty.
+
+    exact: keep the spaces around each, as in names of files, of which they may be a part.
+    """
+    lines = decode_text(content, where, DataError).split("\n")
+    lines = [line.removesuffix("\r") if exact else strip_text(line) for line in lines]
     for _ in range(2):  # the last line's end, and one blank line after it
-        if lines and not lines[-1]:
+        if lines and not lines[-1].strip():
             lines.pop()
     if not lines:
         raise DataError(f"{where}: has no lines; expected one a caption or image; get the file again")
     return lines
 
 
+def strip_text(text: str) -> str:
+    """Return a text without the spaces, of any width or none, around it."""
+    return SPACES.sub("", text)
+
+
 def read_captions(content: bytes, where: object) -> tuple[str, ...]:
     """Return the captions, none of them empty."""
     captions = split_lines(content, where)
-    _raise_first(find_caption_faults(captions), where)
+    _raise_first((text for _, text in find_caption_faults(captions)), where)
     return tuple(captions)
 
 
-def find_caption_faults(captions: Sequence[str]) -> Iterator[str]:
-    """Yield what is wrong with single captions."""
+def find_caption_faults(captions: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the line of each caption that is wrong, and what is wrong with it."""
     for line, caption in enumerate(captions, 1):
-        if not caption:
-            yield f"line {line} is empty; expected a caption on every line; write one there"
+        if is_blank(caption):
+            what = f"{caption[:20]!a}, which shows nothing" if caption else "empty"
+            yield line, f"line {line} is {what}; expected a caption on every line; write one there"
         elif PRINTED_BYTES.fullmatch(caption):
-            yield (
+            told = (
                 f"line {line} is printed Python bytes, {caption[:40]!r}; expected plain text; a Python 3 port "
                 f"wrote str(caption) of bytes, so write caption.decode('utf-8') instead"
             )
+            yield line, told
 
 
 def read_index(content: bytes, where: object, rows: int, n_captions: int) -> npt.NDArray[np.int64]:
@@ -96,8 +97,9 @@ def find_index_faults(lines: Sequence[str], rows: int, n_captions: int) -> Itera
         yield f"{len(lines)} lines for {n_captions} captions; expected one line a caption; mend it"
     has_caption = np.zeros(rows, dtype=np.bool_)
     for line, text in enumerate(lines, 1):
-        if ROW.fullmatch(text) and int(text) < rows:
-            has_caption[int(text)] = True
+        row = read_whole(text)
+        if row is not None and row < rows:
+            has_caption[row] = True
         else:
             yield f"line {line} is {text[:40]!r}; expected the 0-based row of an image, 0 to {rows - 1}; mend it"
     if not has_caption.all():
@@ -109,7 +111,7 @@ def find_index_faults(lines: Sequence[str], rows: int, n_captions: int) -> Itera
 
 def read_ids(content: bytes, where: object, n_images: int, *, grouped: bool) -> tuple[str, ...]:
     """Return the N image ids; `grouped`: five lines an image will do as well."""
-    ids = split_lines(content, where)
+    ids = split_lines(content, where, exact=True)
     _raise_first(find_id_faults(ids, n_images, grouped=grouped), where)
     return tuple(ids[:: ids_an_image(ids, n_images, grouped=grouped)])
 
@@ -132,7 +134,7 @@ def find_id_faults(ids: Sequence[str], n_images: int, *, grouped: bool) -> Itera
     seen: dict[str, int] = {}
     for line, image_id in enumerate(ids, 1):
         image = (line - 1) // every
-        if not image_id:
+        if is_blank(image_id):
             yield f"line {line} is empty; expected an id on every line; write one there"
         elif image_id != images[image]:
             yield (

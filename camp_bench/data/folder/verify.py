@@ -16,11 +16,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from camp_bench.config.text import BYTE_ORDER_MARK, is_blank
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, differing_group
 from camp_bench.data.folder.layout import SPLITS, captions_a_row, differing_rows
 from camp_bench.data.folder.staging import Progress
 from camp_bench.data.folder.texts import (
-    BYTE_ORDER_MARK,
     find_caption_faults,
     find_id_faults,
     find_index_faults,
@@ -28,6 +28,9 @@ from camp_bench.data.folder.texts import (
     read_content,
     split_lines,
 )
+from camp_bench.data.leaks import shared_captions, shared_ids
+from camp_bench.data.tokenizers import TokenizerName, segmentation_warning, tokenize
+from camp_bench.data.vocabulary import build_vocabulary, unknown_share
 from camp_bench.errors import DataError
 from camp_bench.records.npy import Header, read_header, read_rows
 
@@ -70,10 +73,11 @@ class _Found:
     hashes: list[bytes] = field(default_factory=list)
 
 
-def verify_folder(folder: Path, progress: Progress) -> Iterator[Problem]:
+def verify_folder(folder: Path, progress: Progress, tokenizer: TokenizerName = "treebank") -> Iterator[Problem]:
     """Yield the problems of a folder in SCAN's layout, split by split, then those between splits.
 
-    All features are read once, a few megabytes at a time. Raises DataError where there is no such folder.
+    All features are read once, a few megabytes at a time. tokenizer: that the captions will be split by.
+    Raises DataError where there is no such folder.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
@@ -90,6 +94,7 @@ def verify_folder(folder: Path, progress: Progress) -> Iterator[Problem]:
         yield from _check_features(folder, found, progress)
         splits.append(found)
     yield from _check_sizes(splits)
+    yield from _check_words(splits, tokenizer, progress)
     for one, other in combinations(splits, 2):
         if {one.name, other.name} != NESTED:
             yield from _check_shared(one, other)
@@ -109,7 +114,7 @@ def _check_texts(folder: Path, found: _Found) -> Iterator[Problem]:
         yield _problem(error, ims)
     rows = found.header.shape[0] if found.header else None
     captions = yield from _lines(folder / caps)
-    yield from _listed(caps, "captions", find_caption_faults(captions))
+    yield from _listed(caps, "captions", (text for _, text in find_caption_faults(captions)))
     yield from _check_captions(caps, captions)
     found.captions = captions
     if rows is None or not captions:
@@ -128,7 +133,7 @@ def _check_texts(folder: Path, found: _Found) -> Iterator[Problem]:
         except DataError as error:
             yield _problem(error, caps)
     if (folder / ids).exists():
-        lines = yield from _lines(folder / ids)
+        lines = yield from _lines(folder / ids, exact=True)
         grouped = not (folder / index).exists()
         yield from _listed(ids, "lines", find_id_faults(lines, rows // every, grouped=grouped))
         images = lines[:: ids_an_image(lines, rows // every, grouped=grouped)]
@@ -234,15 +239,35 @@ def _check_sizes(splits: Sequence[_Found]) -> Iterator[Problem]:
             yield Problem("warning", files, f"{first.dtype} and {header.dtype}")
 
 
+def _check_words(splits: Sequence[_Found], tokenizer: TokenizerName, progress: Progress) -> Iterator[Problem]:
+    """Look for captions that aren't split into words, or into words that hardly ever come again."""
+    tokens: dict[str, list[list[str]]] = {}
+    for number, split in enumerate(splits, 1):
+        tokens[split.name] = [tokenize(text, tokenizer) for text in split.captions if not is_blank(text)]
+        progress("splitting captions into words", number, len(splits))
+    try:
+        vocabulary = build_vocabulary(
+            (words for name in ("train", "dev") for words in tokens.get(name, ())), tokenizer=tokenizer
+        )
+    except DataError:  # no word occurs often enough
+        vocabulary = None
+    for name, lists in tokens.items():
+        unknown = unknown_share(lists, vocabulary) if vocabulary and any(lists) else 0.0
+        if told := segmentation_warning(lists, tokenizer, unknown, what=name):
+            yield Problem("warning", f"{name}_caps.txt", told)
+
+
 def _check_shared(one: _Found, other: _Found) -> Iterator[Problem]:
-    """Look for images of one split in another one, by id and by content."""
-    if shared := sorted(set(one.ids) & set(other.ids)):
+    """Look for images of one split in another one, by id and by content, and for captions."""
+    if shared := shared_ids(one.ids, other.ids):
         yield Problem(
             "error",
             f"{one.name}_ids.txt, {other.name}_ids.txt",
             f"{_count(shared, 'image is', 'images are')} in both, the first is {shared[0]!r}; "
             f"expected every image in one split; remove them from one",
         )
+    if told := shared_captions(one.name, one.captions, other.name, other.captions):
+        yield Problem("warning", f"{one.name}_caps.txt, {other.name}_caps.txt", told)
     place = {key: number for number, key in reversed(list(enumerate(one.hashes)))}
     same = [(place[key], number) for number, key in enumerate(other.hashes) if key in place]
     if same:
@@ -263,13 +288,13 @@ def _named(found: _Found, image: int) -> str:
     return f" ({found.ids[image]})" if image < len(found.ids) else ""
 
 
-def _lines(file: Path) -> Generator[Problem, None, list[str]]:
+def _lines(file: Path, *, exact: bool = False) -> Generator[Problem, None, list[str]]:
     """Yield what is wrong with a text file as a whole, and return its lines; none where it can't be read."""
     try:
         content = read_content(file)
         if content.startswith(BYTE_ORDER_MARK):
             yield Problem("warning", file.name, "begins with a byte order mark, which is left out")
-        return split_lines(content, file)
+        return split_lines(content, file, exact=exact)
     except DataError as error:
         yield Problem("error", file.name, str(error).removeprefix(f"{file}: "))
         return []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from camp_bench.config.text import is_blank
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE
 from camp_bench.data.folder.layout import SPLITS, require_split
-from camp_bench.data.folder.texts import PRINTED_BYTES
+from camp_bench.data.folder.texts import PRINTED_BYTES, strip_text
+from camp_bench.data.imports.faults import Faults
+from camp_bench.data.names import image_identity
 from camp_bench.errors import ConfigError, DataError, nearest
 
 __all__ = [
@@ -18,15 +21,21 @@ __all__ = [
     "caption_texts",
     "clean_caption",
     "clean_line",
+    "clean_name",
     "group_by_split",
-    "image_key",
     "read_split_word",
-    "require_unique",
+    "unique_images",
 ]
 
-COCO_NAME = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?0*(\d+)")
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
-SPLIT_WORDS = {"val": "dev", "valid": "dev", "validation": "dev", "restval": "train"}
+SPLIT_WORDS = {
+    "val": "dev",
+    "valid": "dev",
+    "validation": "dev",
+    "development": "dev",
+    "restval": "train",
+    "training": "train",
+    "testing": "test",
+}
 """Other people's names. `restval` are pictures of COCO's val2014 that Karpathy's dev and test leave over."""
 
 
@@ -41,18 +50,12 @@ class CaptionedImage:
 
     @property
     def key(self) -> str:
-        return image_key(self.name)
+        return image_identity(self.name)
 
-
-def image_key(name: str) -> str:
-    """Return what is equal for all ways to write an image's name: COCO's number, else the name without its suffix.
-
-    `COCO_val2014_000000391895.jpg`, `000000391895.jpg` and `391895` are the same picture.
-    """
-    path = PurePosixPath(name)
-    stem = path.stem if path.suffix.lower() in PICTURE_SUFFIXES else path.name
-    numbered = COCO_NAME.fullmatch(stem)
-    return numbered[1] if numbered else stem
+    @property
+    def names(self) -> list[str]:
+        """What other files may call it."""
+        return [self.name, f"{self.folder}/{self.name}"] if self.folder else [self.name]
 
 
 def group_by_split(
@@ -90,10 +93,17 @@ def caption_texts(images: Mapping[str, Sequence[CaptionedImage]]) -> dict[str, s
 
 def clean_line(value: object, where: str) -> str:
     """Return a text as one line with single spaces; DataError where it is no text, blank or not writable as UTF-8."""
-    line = " ".join(value.split()) if isinstance(value, str) else ""
-    if not line or "\0" in line or any("\ud800" <= letter <= "\udfff" for letter in line):
+    line = strip_text(" ".join(value.split())) if isinstance(value, str) else ""
+    if is_blank(line) or "\0" in line or any("\ud800" <= letter <= "\udfff" for letter in line):
         raise DataError(f"{where}: is {value!r:.60}; expected a text that isn't blank; mend it or remove it")
     return line
+
+
+def clean_name(value: object, where: str) -> str:
+    """Return the name of a picture, its spaces included; DataError where no line of a file could hold it."""
+    if not isinstance(value, str) or is_blank(value) or not value.isprintable() or re.search("[\ud800-\udfff]", value):
+        raise DataError(f"{where}: is {value!r:.60}; expected the name of a picture; mend it or remove it")
+    return value
 
 
 def clean_caption(value: object, where: str) -> str:
@@ -118,11 +128,15 @@ def read_split_word(word: object, where: str) -> str:
     return name
 
 
-def require_unique(images: Iterable[tuple[str, CaptionedImage]], file: Path) -> None:
-    """Raise DataError where two images of a file have the same key. images: where in the file each stands, and it."""
+def unique_images(images: Iterable[tuple[str, CaptionedImage]], file: Path, faults: Faults) -> list[CaptionedImage]:
+    """Return the images, each once; one that comes again is a fault. images: where in the file each stands, and it."""
     seen: dict[str, str] = {}
+    kept = []
     for where, image in images:
-        if (first := seen.setdefault(image.key, where)) != where:
-            raise DataError(
+        if (first := seen.setdefault(image.key, where)) == where:
+            kept.append(image)
+        else:
+            faults.add(
                 f"{file}: {where}: image {image.name!r} is that of {first} again; expected every image once; mend it"
             )
+    return kept

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -29,6 +30,8 @@ import numpy.typing as npt
 
 from camp_bench.data.folder.staging import Progress, Staging, finite_as, require_new
 from camp_bench.data.imports.captions import CaptionedImage, caption_texts
+from camp_bench.data.imports.faults import Faults
+from camp_bench.data.names import STRICT_FORMS, match_names, tidy_name
 from camp_bench.errors import CampBenchError, ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ def extract_folder(
     workers: int | None = None,
     dtype: str = "float32",
     skip_bad: bool = False,
+    faults: Faults | None = None,
     restart: bool = False,
     progress: Progress,
 ) -> Extracted:
@@ -87,6 +91,7 @@ def extract_folder(
     workers: processes, by default one a core. A picture that is missing or can't be decoded is a DataError that names
     it, or with `skip_bad` left out with its captions. Missing ones are found at once, broken ones while the others are
     extracted; what was extracted is kept beside `dest` in any case. captions_plan: what the images were read from.
+    faults: what was left out of that.
     Raises ConfigError for an extractor that can't be used.
     """
     require_new(dest)
@@ -116,7 +121,9 @@ def extract_folder(
         }
         if empty := [split for split, members in kept.items() if not members]:
             raise DataError(f"{pictures}: no picture of {empty[0]} can be used, {_told(bad)}; expected one or more")
-        staging.finish(caption_texts(kept), {"skipped": [name for name, _ in bad]})
+        staging.finish(
+            caption_texts(kept), {"skipped": [name for name, _ in bad], **(faults.facts() if faults else {})}
+        )
     shapes = {split: (len(members), *run.shape) for split, members in kept.items()}
     return Extracted(shapes, run.made, tuple(bad))
 
@@ -201,18 +208,28 @@ def _find_pictures(
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the one with the pictures")
     tasks: list[_Task] = []
-    missing = []
+    missing: list[tuple[str, int, CaptionedImage]] = []
     for split, members in images.items():
         for row, image in enumerate(members):
-            names = [PurePosixPath(image.name), PurePosixPath(image.folder) / image.name]
-            if any(name.is_absolute() or ".." in name.parts for name in names):
-                raise DataError(f"{image.name}: leads out of {folder}; expected a file below it; mend the captions")
-            there = [path for name in names if (path := folder / name).is_file()]
-            if there:
+            for name in image.names:
+                path = PurePosixPath(tidy_name(name))
+                if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:/", tidy_name(name)):
+                    raise DataError(f"{image.name}: leads out of {folder}; expected a file below it; mend the captions")
+            if there := [file for name in image.names if (file := folder / name).is_file()]:
                 tasks.append((split, row, str(there[0])))
             else:
-                missing.append((image.name, "no such file"))
-    return tasks, missing
+                missing.append((split, row, image))
+    if not missing:
+        return tasks, []
+    taken = {path for _, _, path in tasks}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and str(path) not in taken]
+    names = [path.relative_to(folder).as_posix() for path in files]
+    places, _ = match_names([image.names for _, _, image in missing], names, STRICT_FORMS)
+    for (split, row, _), place in zip(missing, places, strict=True):
+        if place is not None:
+            tasks.append((split, row, str(files[place])))
+    bad = [(image.name, "no such file") for (*_, image), place in zip(missing, places, strict=True) if place is None]
+    return sorted(tasks, key=lambda task: (list(images).index(task[0]), task[1])), bad
 
 
 def _told(bad: Sequence[tuple[str, str]]) -> str:

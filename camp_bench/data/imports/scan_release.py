@@ -14,15 +14,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from camp_bench.data.fingerprints import CAPTIONS_AN_IMAGE, differing_group
 from camp_bench.data.folder.layout import SPLITS, captions_a_row, differing_rows, require_split
 from camp_bench.data.folder.staging import Progress, Staging, file_identity, finite_as
-from camp_bench.data.folder.texts import read_captions, read_ids, read_index
+from camp_bench.data.folder.texts import find_caption_faults, read_ids, read_index, split_lines
+from camp_bench.data.imports.faults import Faults
+from camp_bench.data.imports.requests import ImportRequest
 from camp_bench.errors import DataError, nearest
 from camp_bench.records.npy import Header, Readable, read_header, read_rows
 
-__all__ = ["import_scan"]
+__all__ = ["claims", "import_scan", "read"]
 
 T = TypeVar("T")
 
@@ -67,17 +70,61 @@ class _Files:
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """What the import of a split does: `every` rows of the source are one image; texts are written as they are."""
+    """What the import of a split does: `every` rows of the source are one image.
+
+    captions, image_of: those that can be used, and the image of each. ids: of the images, None where there are none.
+    indexed: whether the source has an index.
+    """
 
     name: str
     header: Header
     every: int
-    texts: dict[str, str]
+    captions: list[str]
+    image_of: npt.NDArray[np.int64]
+    ids: tuple[str, ...] | None
+    indexed: bool
 
     @property
     def shape(self) -> tuple[int, int, int]:
         rows, *regions, size = self.header.shape
         return rows // self.every, regions[0] if regions else 1, size
+
+    def texts(self, kept: npt.NDArray[np.bool_]) -> dict[str, str]:
+        """Return the text files by name. kept: (images,) which images are there."""
+        of_kept = [at for at, image in enumerate(self.image_of.tolist()) if kept[image]]
+        place = np.cumsum(kept) - 1
+        texts = {f"{self.name}_caps.txt": "".join(f"{self.captions[at]}\n" for at in of_kept)}
+        rows = place[self.image_of[of_kept]]
+        if self.indexed or not np.array_equal(rows, np.repeat(np.arange(kept.sum()), CAPTIONS_AN_IMAGE)):
+            texts[f"{self.name}_index.txt"] = "".join(f"{row}\n" for row in rows)
+        if self.ids is not None:
+            texts[f"{self.name}_ids.txt"] = "".join(f"{self.ids[image]}\n" for image in np.flatnonzero(kept))
+        return texts
+
+
+def claims(sources: Sequence[Path]) -> bool:
+    """Return whether this is one zip, or one folder with features in SCAN's layout."""
+    (source, *others) = sources
+    return not others and (
+        source.suffix.lower() == ".zip" or (source.is_dir() and bool(_folders_with_features(source)))
+    )
+
+
+def read(request: ImportRequest) -> dict[str, tuple[int, int, int]]:
+    """Make the folder, and return the shapes of its splits."""
+    request.refuse_options(
+        "--captions", request.captions, "--boxes", request.boxes, "--max-captions", request.max_captions
+    )
+    return import_scan(
+        request.sources[0],
+        request.dest,
+        splits=request.splits,
+        dataset=request.dataset,
+        dtype=request.dtype,
+        restart=request.restart,
+        progress=request.progress,
+        faults=request.faults,
+    )
 
 
 def import_scan(
@@ -89,28 +136,42 @@ def import_scan(
     dtype: str | None = None,
     restart: bool = False,
     progress: Progress,
+    faults: Faults | None = None,
 ) -> dict[str, tuple[int, int, int]]:
     """Import a folder or zip, and return the shapes (images, regions, feature size) of the splits.
 
     dataset: which folder, where there are several. dtype: of the features, by default theirs.
-    Raises DataError, naming file and row, where the source can't be used.
+    Raises DataError, naming file and row, where the source can't be used; captions and rows that are at fault are told
+    together, or left out as `faults` says.
     """
+    faults = faults or Faults()
     with _open_source(source, dataset) as files:
-        found = [_plan_split(files, name) for name in _wanted(files, splits)]
+        found = [_plan_split(files, name, faults) for name in _wanted(files, splits)]
+        faults.refuse()
         sizes = {split.shape[2] for split in found}
         if len(sizes) > 1:
             raise DataError(f"{files.place}: features of sizes {sorted(sizes)}; expected one size; use --splits")
         kinds = {split.header.dtype.itemsize for split in found}
         dtype = dtype or ("float16" if kinds == {2} else "float32")
-        read = [f"{split.name}_{kind}" for split in found for kind in KINDS]
-        names = [name for name in read if name in files.sizes]
+        there = [f"{split.name}_{kind}" for split in found for kind in KINDS]
+        names = [name for name in there if name in files.sizes]
         plan = {name: files.identity(name) for name in names} | {"dtype": dtype}
         with Staging(dest, plan, restart=restart) as staging:
             shapes = {split.name: split.shape for split in found}
             staging.add_features(shapes, dtype, progress)
             for split in found:
-                _copy(files, split, staging, dtype, progress)
-            staging.finish({name: text for split in found for name, text in split.texts.items()})
+                _copy(files, split, staging, dtype, progress, faults)
+            faults.refuse()
+            texts: dict[str, str] = {}
+            for split in found:
+                kept = staging.done(split.name)
+                if not kept.any():
+                    raise DataError(
+                        f"{files.place}: no image of {split.name} can be used; expected one or more; mend it"
+                    )
+                texts |= split.texts(kept)
+                shapes[split.name] = (int(kept.sum()), *split.shape[1:])
+            staging.finish(texts, faults.facts())
     return shapes
 
 
@@ -129,7 +190,7 @@ def _wanted(files: _Files, splits: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _plan_split(files: _Files, name: str) -> _Split:
+def _plan_split(files: _Files, name: str, faults: Faults) -> _Split:
     """Read and check all of a split but the rows of its features."""
     ims, caps, ids, index = (f"{name}_{kind}" for kind in KINDS)
     with files.open(ims) as stream:
@@ -139,26 +200,32 @@ def _plan_split(files: _Files, name: str) -> _Split:
         raise DataError(
             f"{files.where(ims)}: holds {header.dtype} values; expected float16, float32 or float64; save it again so"
         )
-    captions = read_captions(files.read(caps), files.where(caps))
-    texts = {caps: "".join(f"{caption}\n" for caption in captions)}
+    lines = split_lines(files.read(caps), files.where(caps))
     rows, every = header.shape[0], 1
     if index in files.sizes:
-        image_of = read_index(files.read(index), files.where(index), rows, len(captions))
-        texts[index] = "".join(f"{row}\n" for row in image_of)
-    elif captions_a_row(rows, len(captions), files.where(ims), files.where(caps)) == 1:
-        every = CAPTIONS_AN_IMAGE
+        image_of = read_index(files.read(index), files.where(index), rows, len(lines))
+    else:
+        if captions_a_row(rows, len(lines), files.where(ims), files.where(caps)) == 1:
+            every = CAPTIONS_AN_IMAGE
+        image_of = np.arange(len(lines), dtype=np.int64) // CAPTIONS_AN_IMAGE
+    image_ids = None
     if ids in files.sizes:
         grouped = index not in files.sizes
         image_ids = read_ids(files.read(ids), files.where(ids), rows // every, grouped=grouped)
-        texts[ids] = "".join(f"{image_id}\n" for image_id in image_ids)
-    return _Split(name, header, every, texts)
+    wrong = dict(find_caption_faults(lines))
+    for text in wrong.values():
+        faults.add(f"{files.where(caps)}: {text}")
+    usable = [at for at in range(len(lines)) if at + 1 not in wrong]
+    captions = [lines[at] for at in usable]
+    return _Split(name, header, every, captions, image_of[usable], image_ids, index in files.sizes)
 
 
-def _copy(files: _Files, split: _Split, staging: Staging, dtype: str, progress: Progress) -> None:
-    """Copy the rows that are not there yet. They were written from the first on, so the rest begins at one row."""
+def _copy(files: _Files, split: _Split, staging: Staging, dtype: str, progress: Progress, faults: Faults) -> None:
+    """Copy the rows that are not there yet, of images that have a caption. They were written from the first on."""
     n_images, regions, size = split.shape
-    done = staging.done(split.name)
-    begin = n_images if done.all() else int(done.argmin())
+    captioned = np.isin(np.arange(n_images), split.image_of)
+    waiting = captioned & ~staging.done(split.name)
+    begin = int(waiting.argmax()) if waiting.any() else n_images
     ims, step = f"{split.name}_ims.npy", max(1, CHUNK_BYTES // (split.header.row_bytes * split.every)) * split.every
     where, label = files.where(ims), f"importing {split.name}"
     progress(label, begin, n_images)
@@ -167,12 +234,28 @@ def _copy(files: _Files, split: _Split, staging: Staging, dtype: str, progress: 
     with files.open(ims) as stream:
         for row, chunk in read_rows(stream, split.header, where, start=begin * split.every, step=step):
             rows = chunk.reshape(len(chunk), regions, size)
-            starts = np.arange(0, len(rows), split.every, dtype=np.int64)
-            if split.every > 1 and (differs := differing_group(rows, starts)) is not None:
-                raise DataError(f"{where}: {differing_rows(split.header.shape[0], row + differs, ims)}")
-            first = row // split.every
-            staging.write(split.name, first, finite_as(dtype, rows[starts], where, row, split.every))
-            progress(label, first + len(starts), n_images)
+            first, count = row // split.every, len(rows) // split.every
+            whole = captioned[first : first + count].all()
+            try:
+                if not whole:
+                    raise DataError(where)  # so that rows are taken one by one
+                staging.write(split.name, first, _taken(split, rows, row, where, dtype))
+            except DataError:
+                for image in np.flatnonzero(captioned[first : first + count]).tolist():
+                    with faults.noted():
+                        one = slice(image * split.every, (image + 1) * split.every)
+                        staging.write(
+                            split.name, first + image, _taken(split, rows[one], row + one.start, where, dtype)
+                        )
+            progress(label, first + count, n_images)
+
+
+def _taken(split: _Split, rows: npt.NDArray[np.floating], row: int, where: str, dtype: str) -> npt.NDArray[np.floating]:
+    """Return one row an image of those from `row` on; DataError where an image differs from itself or isn't finite."""
+    starts = np.arange(0, len(rows), split.every, dtype=np.int64)
+    if split.every > 1 and (differs := differing_group(rows, starts)) is not None:
+        raise DataError(f"{where}: {differing_rows(split.header.shape[0], row + differs, f'{split.name}_ims.npy')}")
+    return finite_as(dtype, rows[starts], where, row, split.every)
 
 
 @contextlib.contextmanager

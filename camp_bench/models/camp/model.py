@@ -55,7 +55,7 @@ class CampOptions(CampForm, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 NAMED = frozenset(CampOptions.__struct_fields__) - {"even_rms", "similar_start", "similarity"}
 START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
-"""What every preset sets of them: so short that a gate of one number a place, 0.09 D times a cosine, can be half open."""
+"""What every preset sets of them: so short that gates of one number a place, 0.09 D x cosine, aren't saturated."""
 ELEMENT_RMS = 0.6
 """Where a gate is made of the product of two numbers, which at 0.3 would leave all of them half open."""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from camp_bench.data.imports.caption_files import parse_caption_files, read_caption_files
-from camp_bench.data.imports.captions import CaptionedImage, caption_texts, clean_line, group_by_split, image_key
+from camp_bench.data.imports.caption_files import parse_caption_files, read_caption_files, with_lists
+from camp_bench.data.imports.captions import CaptionedImage, caption_texts, clean_line, group_by_split
+from camp_bench.data.imports.faults import Faults
 from camp_bench.errors import ConfigError, DataError
 
 KARPATHY: dict[str, Any] = {
@@ -47,7 +48,7 @@ def test_karpathy(tmp_path: Path) -> None:
     assert images[0] == CaptionedImage(
         "COCO_val2014_000000000001.jpg", "train", ["A dog 1 .", "Ein Hund, größer"], "val2014"
     )
-    assert [image.key for image in images] == ["1", "2", "3", "4"]
+    assert [image.key for image in images] == ["COCO 1", "COCO 2", "COCO 3", "COCO 4"]
     assert {image.split for image in read_caption_files([("test", file)])} == {"test"}
 
 
@@ -86,23 +87,6 @@ def test_the_option_names_a_split_or_not(tmp_path: Path, monkeypatch: pytest.Mon
         parse_caption_files(["tran=x"])
     with pytest.raises(ConfigError, match="expected SPLIT=FILE"):
         parse_caption_files(["train="])
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        ("COCO_train2014_000000391895.jpg", "391895"),
-        ("000000391895.jpg", "391895"),
-        ("391895", "391895"),
-        ("1000268201_693b08cb0e.jpg", "1000268201_693b08cb0e"),
-        ("flickr/36979.jpg", "36979"),
-        ("v1.2", "v1.2"),
-        ("0", "0"),
-        ("000", "0"),
-    ],
-)
-def test_image_key(name: str, key: str) -> None:
-    assert image_key(name) == key
 
 
 def test_groups_and_texts() -> None:
@@ -160,8 +144,8 @@ BAD_KARPATHY = {
         "sentences[1]: is 'a dog'; expected an",
     ),
     "twice": (
-        changed(KARPATHY, "images", 3, "filename", value="1.jpg"),
-        "images[3]: image '1.jpg' is that of images[0] again",
+        changed(KARPATHY, "images", 3, "filename", value="000000000001.jpg"),
+        "images[3]: image 'val2014/000000000001.jpg' is that of images[0] again",
     ),
     "no object": (changed(KARPATHY, "images", 3, value=[1]), "images[3] is [1]; expected an object"),
     "no images": ({"images": []}, "has no images; expected Karpathy's"),
@@ -226,3 +210,100 @@ def test_an_image_stands_in_one_file(tmp_path: Path) -> None:
         read_caption_files([("train", one), ("test", other)])
     with pytest.raises(DataError, match="can't be read"):
         read_caption_files([("train", tmp_path / "none.json")])
+
+
+LISTS: dict[str, tuple[str, str, bool]] = {
+    "ALBEF, test": ('[{"image": "val2014/a.jpg", "caption": ["one", "two"]}]', ".json", False),
+    "ALBEF, train": (
+        '[{"caption": "one", "image": "val2014/a.jpg"}, {"caption": "two", "image": "val2014/a.jpg", "image_id": "c"}]',
+        ".json",
+        False,
+    ),
+    "CUHK-PEDES": (
+        '[{"split": "val", "captions": ["one", "two"], "file_path": "val2014/a.jpg", "id": 1}]',
+        ".json",
+        True,
+    ),
+    "RSTPReid": ('[{"id": 0, "img_path": "val2014/a.jpg", "captions": ["one", "two"], "split": "val"}]', ".json", True),
+    "Kaggle": ('image,caption\nval2014/a.jpg,one\nval2014/a.jpg,"two"\n', ".txt", False),
+    "Flickr30K": ("image_name| comment_number| comment\nval2014/a.jpg| 0| one\nval2014/a.jpg| 1| two\n", ".csv", False),
+    "Clotho": ("file_name,caption_1,caption_2\nval2014/a.jpg,one,two\n", ".csv", False),
+    "MSR-VTT": ("key;vid_key;video_id;sentence\nr0;m0;val2014/a.jpg;one\nr1;m0;val2014/a.jpg;two\n", ".csv", False),
+    "MSR-VTT, commas": (
+        "key,vid_key,video_id,sentence\nr0,m0,val2014/a.jpg,one\nr1,m0,val2014/a.jpg,two\n",
+        ".csv",
+        False,
+    ),
+    "COCO-CN": ("val2014/a.jpg#zhm#0\tone\nval2014/a.jpg#zhm#1\ttwo\n", ".txt", False),
+    "a heading": ("\ufefffile\tcaption\tsplit\nval2014/a.jpg\tone\tval\r\nval2014/a.jpg\ttwo\tval\n", ".tsv", True),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_lists_and_tables_of_other_programs(case: str, tmp_path: Path) -> None:
+    content, suffix, own_split = LISTS[case]
+    (file := tmp_path / f"x{suffix}").write_text(content, encoding="utf-8", newline="")
+    expected = [CaptionedImage("val2014/a.jpg", "dev", ["one", "two"])]
+    assert read_caption_files([("dev", file)]) == expected
+    if own_split:
+        assert read_caption_files([(None, file)]) == expected
+    else:
+        with pytest.raises(ConfigError, match="names no split"):
+            read_caption_files([(None, file)])
+
+
+def test_commas_without_quotes_belong_to_the_last_column(tmp_path: Path) -> None:
+    (file := tmp_path / "captions.txt").write_text("image,caption\na.jpg,a dog , a cat\n")
+    assert read_caption_files([("test", file)])[0].captions == ["a dog , a cat"]
+    (file := tmp_path / "results.csv").write_text("image_name| comment_number| comment\na.jpg| 4   A dog runs .\n")
+    with pytest.raises(DataError, match="line 2: has 2 columns"):
+        read_caption_files([("test", file)])
+
+
+def test_lists_of_names_beside_captions_say_the_splits(tmp_path: Path) -> None:
+    (file := tmp_path / "Flickr8k.token.txt").write_text("a#0\tone\na#1\ttwo\nb#0\tthree\nc#0\tfour\nd#0\tfive\n")
+    for split, names in (("train", "c.jpg\n"), ("dev", "b.jpg\n"), ("test", "a.jpg\n")):
+        (tmp_path / f"Flickr_8k.{split}Images.txt").write_text(names)
+    expected = [
+        CaptionedImage("c.jpg", "train", ["four"]),
+        CaptionedImage("b.jpg", "dev", ["three"]),
+        CaptionedImage("a.jpg", "test", ["one", "two"]),
+    ]
+    assert read_caption_files(with_lists([(None, file)])) == expected
+    (listed := tmp_path / "mine.txt").write_text("b.jpg\nd.jpg\n")
+    assert [image.name for image in read_caption_files([(None, file), ("test", listed)])] == ["b.jpg", "d.jpg"]
+    listed.write_text("b.jpg\nx.jpg\n")
+    with pytest.raises(DataError, match=r"mine\.txt: line 2: 'x\.jpg' has no captions in"):
+        read_caption_files([(None, file), ("test", listed)])
+    with pytest.raises(DataError, match=r"line 1: 'b\.jpg' is in .*mine\.txt as well"):
+        read_caption_files([(None, file), ("test", listed), ("dev", tmp_path / "Flickr_8k.devImages.txt")])
+
+
+def test_blank_captions_are_told_together_or_left_out(tmp_path: Path) -> None:
+    content = changed(KARPATHY, "images", 0, "sentences", 1, "raw", value=" ")
+    content = changed(content, "images", 2, "sentences", value=[{"raw": "\u200b"}])
+    file = write_json(tmp_path / "dataset_RSITMD.json", content)
+    with pytest.raises(
+        DataError, match=r"images\[0\]\.sentences\[1\]\.raw: is ' '.*; 1 more fault: .*images\[2\]\.sentences"
+    ):
+        read_caption_files([(None, file)])
+    images = read_caption_files([(None, file)], faults := Faults(skip=True))
+    assert [(image.key, len(image.captions)) for image in images] == [("COCO 1", 1), ("COCO 2", 2), ("COCO 4", 2)]
+    assert faults.count == 2
+
+
+def test_the_same_name_in_two_folders_is_two_images(tmp_path: Path) -> None:
+    (file := tmp_path / "c.tsv").write_text("cam_a/0.png\ta\nCAM_A/0.png\tb\ncam_b/0.png\tc\n7.png\td\n007.png\te\n")
+    assert len(read_caption_files([("test", file)])) == 5
+    content = changed(KARPATHY, "images", 1, "filename", value="COCO_val2014_000000000001.jpg")
+    content = changed(content, "images", 1, "filepath", value="train2014")
+    for image in content["images"]:
+        image["filename"] = image["filename"].replace("COCO_val2014_", "")[-5:]
+    images = read_caption_files([(None, write_json(tmp_path / "d.json", content))])
+    assert [image.name for image in images][:3] == ["val2014/1.jpg", "train2014/1.jpg", "3.jpg"]
+
+
+def test_names_keep_their_spaces_and_numbers(tmp_path: Path) -> None:
+    names = ("two  spaces.png", " lead.png", "trail .png", "bong2_variant#2.png", "pic#1", "a,b.png")
+    (file := tmp_path / "c.tsv").write_text("".join(f"{name}\tx\n" for name in names))
+    assert tuple(image.name for image in read_caption_files([("test", file)])) == names

@@ -12,8 +12,10 @@ import pytest
 
 from camp_bench.data import open_folder
 from camp_bench.data.folder.staging import partial_folder
-from camp_bench.data.imports.bottom_up import import_bottom_up
 from camp_bench.data.imports.captions import CaptionedImage
+from camp_bench.data.imports.faults import Faults
+from camp_bench.data.imports.region_tsv import RegionTsv
+from camp_bench.data.imports.rows import RowsRequest, assemble
 from camp_bench.errors import ConfigError, DataError
 
 IMAGES = {
@@ -41,7 +43,10 @@ def write_tsv(path: Path, rows: Sequence[Sequence[str]]) -> Path:
 
 def run(files: Sequence[Path], dest: Path, **options: object) -> dict[str, tuple[int, int, int]]:
     options.setdefault("progress", lambda *_: None)
-    return import_bottom_up(files, dest, IMAGES, captions_plan={"captions": "c"}, **options)  # type: ignore[arg-type]
+    options.setdefault("faults", Faults())
+    plan = {"captions": "c"}
+    asked = RowsRequest(dest=dest, images=IMAGES, captions_plan=plan, **options)  # type: ignore[arg-type]
+    return assemble(RegionTsv(files), asked)
 
 
 def refusal(files: Sequence[Path], dest: Path, **options: object) -> str:
@@ -144,7 +149,7 @@ BAD = {
         replaced(row(1), 5, encoded(np.full((4, 3), np.nan))),
         "line 4 (image 1): row 0, region 0, feature 0 is nan",
     ),
-    "twice": (row(7), "line 4 (image 7): the same image as "),
+    "twice": (row(7, 3), "line 4 (image 7): the same image as "),
     "missing": (row(3), "no row for 1 of 2 images of test, the first is COCO_val2014_000000000001.jpg"),
 }
 
@@ -159,7 +164,7 @@ def test_bad_rows_are_refused_with_line_and_reason(case: str, tmp_path: Path) ->
 
 
 def test_lines_without_an_end_are_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("camp_bench.data.imports.bottom_up.LINE_BYTES", 1000)
+    monkeypatch.setattr("camp_bench.data.imports.region_tsv.LINE_BYTES", 1000)
     (file := tmp_path / "a.tsv").write_bytes(b"x" * 5000)
     assert f"{file}: the line at byte 0 is longer than 1,000 bytes" in refusal([file], tmp_path / "made")
     file.write_bytes(b"")
