@@ -48,6 +48,8 @@ def decode_text(content: bytes, where: object, error: type[CampBenchError]) -> s
 
 def is_blank(text: str) -> bool:
     """Return whether a text shows nothing: spaces of any kind and width, marks, fillers, variation selectors."""
+    if "!" <= text[:1] <= "~":  # as most texts begin
+        return False
     return all(
         letter in _UNSEEN or "\ufe00" <= letter <= "\ufe0f" or unicodedata.category(letter) in _UNSEEN_CATEGORIES
         for letter in text

@@ -7,6 +7,7 @@ counts where it fits one name alone on each side.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections import defaultdict
@@ -34,6 +35,7 @@ def tidy_name(name: str) -> str:
     return path
 
 
+@functools.lru_cache(maxsize=1 << 18)
 def name_forms(name: str) -> tuple[str, ...]:
     """Return the forms of a name, the strictest first: the path, without suffix, without folder, COCO's number."""
     path = tidy_name(name)

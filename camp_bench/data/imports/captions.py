@@ -27,6 +27,7 @@ __all__ = [
     "unique_images",
 ]
 
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 SPLIT_WORDS = {
     "val": "dev",
     "valid": "dev",
@@ -94,14 +95,14 @@ def caption_texts(images: Mapping[str, Sequence[CaptionedImage]]) -> dict[str, s
 def clean_line(value: object, where: str) -> str:
     """Return a text as one line with single spaces; DataError where it is no text, blank or not writable as UTF-8."""
     line = strip_text(" ".join(value.split())) if isinstance(value, str) else ""
-    if is_blank(line) or "\0" in line or any("\ud800" <= letter <= "\udfff" for letter in line):
+    if is_blank(line) or UNWRITABLE.search(line):
         raise DataError(f"{where}: is {value!r:.60}; expected a text that isn't blank; mend it or remove it")
     return line
 
 
 def clean_name(value: object, where: str) -> str:
     """Return the name of a picture, its spaces included; DataError where no line of a file could hold it."""
-    if not isinstance(value, str) or is_blank(value) or not value.isprintable() or re.search("[\ud800-\udfff]", value):
+    if not isinstance(value, str) or is_blank(value) or not value.isprintable() or UNWRITABLE.search(value):
         raise DataError(f"{where}: is {value!r:.60}; expected the name of a picture; mend it or remove it")
     return value
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from camp_bench.errors import DataError
 
@@ -15,6 +14,24 @@ KEPT = 1000
 """Of what was left out, how much is listed in `source.json`; more is counted."""
 
 
+class _Noted:
+    """The context of `Faults.noted`; one for all, as there are as many as captions."""
+
+    def __init__(self, found: list[str]) -> None:
+        self._found = found
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if isinstance(error, DataError):
+            self._found.append(str(error))
+            return True
+        return False
+
+
 class Faults:
     """Gathers faults of rows and captions while a file is read to its end.
 
@@ -24,14 +41,11 @@ class Faults:
     def __init__(self, *, skip: bool = False) -> None:
         self.skip = skip
         self._found: list[str] = []
+        self._noted = _Noted(self._found)
 
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Take a DataError of the block as a fault of one row or caption, which is then not used."""
-        try:
-            yield
-        except DataError as error:
-            self._found.append(str(error))
+    def noted(self) -> _Noted:
+        """Return a context that takes a DataError as a fault of one row or caption, which is then not used."""
+        return self._noted
 
     def add(self, text: str) -> None:
         self._found.append(text)

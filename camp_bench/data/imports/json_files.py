@@ -1,6 +1,6 @@
 """Reads what the JSON files of captions have in common, typed: fields that aren't asked for are never made objects.
 
-COCO's 142 MB take 0.7 s so; one decoder knows all formats, and leaves to each what a field has to be.
+One decoder knows all formats, and leaves to each what a field has to be.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from camp_bench.config.text import decode_text
+from camp_bench.config.text import decode_text, without_mark
 from camp_bench.data.folder.texts import read_content
 from camp_bench.errors import DataError
 
@@ -58,13 +58,14 @@ def read_json(file: Path) -> _Decoded:
     """Return what a file of captions holds; DataError where it can't be read or is no such JSON."""
     content = read_content(file)
     try:
-        return _DECODER.decode(decode_text(content, file, DataError))
+        return _DECODER.decode(without_mark(content))
     except msgspec.ValidationError as error:
         raise DataError(
             f"{file}: has no images that could be read ({error}); expected Karpathy's dataset_*.json, COCO's "
             f"captions_*.json or a list of pictures with captions; give the right file"
         ) from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        decode_text(content, file, DataError)  # says where it isn't UTF-8
         raise DataError(
             f"{file}: isn't whole JSON: {' '.join(str(error).split())[:100]}; expected a JSON file; get the file again"
         ) from None
