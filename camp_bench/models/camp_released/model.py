@@ -239,37 +239,16 @@ PAPER_STAGED = msgspec.structs.replace(
 50, 45 and 50: with five captions an image 22, 13 and 30, every 10, 9 and 10.
 """
 
-QUICK_STAGED = msgspec.structs.replace(
-    CAMP_QUICK,
-    epochs=4,
-    warmup_epochs=1,
-    decay_epochs=(3,),
-    validate_every=4,
-    stages=(
-        Stage(
-            name="attention",
-            model=f"{STAGE_1}:masked",
-            options={"loss": "triplet", **START},
-            settings={"epochs": 2, "decay_epochs": []},
-        ),
-        Stage(name="fusion", freeze=FROZEN, settings={"epochs": 1, "decay_epochs": []}),
-        Stage(name="all"),
-    ),
-)
-"""Ours: Adam throughout, and a first stage whose padding doesn't count, on the triplet loss: as released, the
-cross-entropy of its cosines has no gradient where they are negative.
-"""
-
 
 def _variant(name: str, summary: str, **options: Any) -> Variant:
     measure = options["measure"]
     gated = measure.startswith("gate")
-    paper, quick = (PAPER_STAGED, QUICK_STAGED) if gated else (CAMP_PAPER, CAMP_QUICK)
+    paper = PAPER_STAGED if gated else CAMP_PAPER
     return Variant(
         name=f"camp:{name}",
         model=CampReleased,
         options=CampReleasedOptions(**options),
-        settings={"quick": quick, "paper-f30k": paper, "paper-coco": paper},
+        settings={"quick": CAMP_QUICK, "paper-f30k": paper, "paper-coco": paper},
         source="CAMP's released program",
         summary=summary,
         named=frozenset({"measure", "fusion", "masked"}),
