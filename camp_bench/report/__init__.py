@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from camp_bench.report.comparison import comparison_document
 from camp_bench.report.document import Document
-from camp_bench.report.prose import explain
+from camp_bench.report.prose import explain, verdict
 from camp_bench.report.results import format_duration
 from camp_bench.report.writers import FORMATS, WRITERS, format_of
 
-__all__ = ["FORMATS", "WRITERS", "Document", "comparison_document", "explain", "format_duration", "format_of"]
+__all__ = [
+    "FORMATS",
+    "WRITERS",
+    "Document",
+    "comparison_document",
+    "explain",
+    "format_duration",
+    "format_of",
+    "verdict",
+]

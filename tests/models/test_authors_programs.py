@@ -16,7 +16,7 @@ import torch
 
 from camp_bench.data import open_folder
 from camp_bench.data.batches import pad_tokens
-from camp_bench.data.vocabulary import tokenize
+from camp_bench.data.tokenizers import tokenize
 from camp_bench.evaluation.evaluate import evaluate_split
 from camp_bench.models.losses import same_image
 from camp_bench.runs.checkpoint import CheckpointSource, open_checkpoint

@@ -19,7 +19,6 @@ from camp_bench.comparison import CompareOptions, Comparison, compare
 from camp_bench.errors import ConfigError
 from camp_bench.report import FORMATS, WRITERS, comparison_document, explain, format_of
 from camp_bench.report.document import Cell, Column, Document, Section, Sheet
-from camp_bench.report.prose import verdict
 from camp_bench.report.writers import latex, markdown, terminal
 from camp_bench.report.writers.terminal import raised
 
@@ -237,19 +236,3 @@ def test_the_paragraph_turns_negative_differences(tmp_path: Path) -> None:
     assert found is not None
     value, low, high = map(float, found.groups())
     assert low < value < high
-
-
-def test_the_verdict_names_who_leads_and_who_cannot_be_told_apart(tmp_path: Path, table: Comparison) -> None:
-    text = verdict(table)
-    first = table.rows[0].estimates["rsum"]
-    assert text == (
-        f"camp leads (rsum {first.value:.1f}, 95 % interval {first.low:.1f} to {first.high:.1f}; scope method), "
-        "significantly ahead of all others (Holm p < 0.05)."
-    )
-    for number, model in enumerate(("camp", "scan:t2i-lse", "vsepp"), 8):
-        write_run(tmp_path, model=model, level=2.5 if model == "vsepp" else 1.0, ranks_seed=number)
-    near = verdict(compare(tmp_path, CompareOptions(resamples=300)))
-    assert "can't be told apart from" in near
-    assert near.endswith("; it is significantly ahead of the others.")
-    alone = verdict(compare(tmp_path, CompareOptions(resamples=300, models=("camp",))))
-    assert alone.startswith("camp stands alone (rsum ")

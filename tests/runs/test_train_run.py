@@ -226,7 +226,9 @@ def test_results_that_cannot_be_written_are_refused_before_any_work(tmp_path: Pa
 def test_model_starts_from_another_run_s_weights(tmp_path: Path) -> None:
     first, source = one_run(tmp_path / "a", models=("camp:cross_attention_new",))
     still = SMALL | {"learning_rate": 1e-30, "epochs": 1}
-    folder, record = one_run(tmp_path / "b", models=("camp:gate_fusion_new",), init_from=str(first), settings=still)
+    folder, record = one_run(
+        tmp_path / "b", models=("camp:gate_fusion_new",), preset="paper-f30k", init_from=str(first), settings=still
+    )
     weights, own = (safetensors.numpy.load_file(home / "weights.safetensors") for home in (first, folder))
     assert all(np.array_equal(own[name], weights[name]) for name in weights)
     assert record.training.started_from is not None
