@@ -89,5 +89,5 @@ def test_markdown_holds_the_same() -> None:
 def test_markdown_shows_names_as_they_are() -> None:
     text = markdown.write(throughput_document(changed(model="my|<b>*model*")))
     assert "| my\\|&lt;b&gt;\\*model\\* |" in text
-    assert "**my\\|&lt;b&gt;\\*model\\***" in text
+    assert "### my\\|&lt;b&gt;\\*model\\*\n" in text
     assert "<b>" not in text

@@ -261,7 +261,8 @@ def test_several_checkpoints_and_a_model_stand_in_one_table(
     out = capsys.readouterr().out
     assert len(list_records(tmp_path / "r")) == 3
     assert out.count("protocol full: 12 images") == 1
-    assert max(len(line) for line in out.splitlines() if line.startswith(("scan", "vsepp", "  "))) <= 80
+    lines = [line for line in out.splitlines() if line.startswith(("scan", "vsepp", "  ")) and "/" not in line]
+    assert max(map(len, lines)) <= 80  # commands with a path are one line, to be copied
 
 
 def test_data_that_the_options_name_are_used_where_they_are(

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from camp_bench.cli import main
 from camp_bench.errors import ConfigError, DataError, NumericError
-from camp_bench.ranking.positives import make_positives, positive_metrics
+from camp_bench.ranking.positives import Found, make_positives, positive_metrics
 from camp_bench.ranking.tiles import rank_matrix
 from camp_bench.records import RunRecord, list_records, read_arrays, read_record
 from camp_bench.report.exports import export_run
@@ -162,7 +162,9 @@ def test_distances_are_turned_or_named(home: Path, capsys: pytest.CaptureFixture
     scores[IMAGE_OF, np.arange(M)] += 3
     save("d.npy", -scores)
     assert main(["add", "--name", "far", "--data", TINY, "--scores", "d.npy"]) == 0
-    assert "far below chance: are lower scores better? (add --lower-is-better)" in capsys.readouterr().out
+    assert "far below chance: are lower scores better? (add --lower-is-better)" in " ".join(
+        capsys.readouterr().out.split()
+    )
     assert main(["add", "--name", "near", "--data", TINY, "--scores", "d.npy", "--lower-is-better"]) == 0
     assert "below chance" not in capsys.readouterr().out
     near = next(record for path in list_records("results") if (record := read_record(path)).config.model == "near")
@@ -247,7 +249,9 @@ def test_judgements_count_as_they_do_for_a_run(home: Path, kind: str) -> None:
         np.append(IMAGE_OF, rows[true].astype(int)), np.append(np.arange(M), columns[true].astype(int)), M
     )
     order = np.argsort(-scores, axis=1, kind="stable")
-    expected = positive_metrics(order, positives)
+    nothing = np.zeros(N, dtype=np.int64)
+    found = Found(order, np.take_along_axis(scores, order, 1), nothing, nothing)
+    expected = positive_metrics(found, positives)
     assert {name: facts.metrics[f"i2t.{name}"] for name in expected} == pytest.approx(expected)
     from scipy.stats import kendalltau
 

@@ -134,7 +134,7 @@ def test_run_to_start_from_spares_its_stage_and_the_plan_still_resolves_to_itsel
     record = example_record(model="camp:cross_attention_new", files={WEIGHTS_NAME: "0"})
     (tmp_path / "record.json").write_bytes(msgspec.json.encode(record))
     (tmp_path / WEIGHTS_NAME).touch()
-    experiment = Experiment(models=(FUSION,), init_from=str(tmp_path))
+    experiment = Experiment(models=(FUSION,), preset="paper-f30k", init_from=str(tmp_path))
     (plan,) = plan_runs(experiment)
     assert [stage.name for stage in plan.config.settings.stages] == ["fusion", "all"]
     assert plan.config.init_from == str(tmp_path)

@@ -259,7 +259,7 @@ def _variant(name: str, summary: str, **options: Any) -> Variant:
 VARIANTS = (
     _variant(
         "gate_fusion_new",
-        "the published checkpoint's: scalar gates, own queries, messages attend to each other; preset paper: three stages",
+        "the published checkpoint's: scalar gates, own queries, messages attend to each other",
         measure="gate_fusion_new",
     ),
     _variant(
@@ -270,7 +270,7 @@ VARIANTS = (
     ),
     _variant(
         "gate_fusion",
-        "scalar gates, keys as queries, nothing normalised; preset paper: three stages",
+        "scalar gates, keys as queries, nothing normalised",
         measure="gate_fusion",
     ),
     _variant(
