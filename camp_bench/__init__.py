@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from camp_bench.records import list_records, read_arrays, read_record
     from camp_bench.records.throughput import Workload, read_throughput
     from camp_bench.runs.checkpoint import convert_checkpoint
-    from camp_bench.runs.train_run import run_experiment
+    from camp_bench.runs.experiment import run_experiment
     from camp_bench.throughput import measure_throughput
 
 __all__ = [
@@ -83,7 +83,7 @@ _HOMES = {
     "read_record": "records",
     "read_throughput": "records.throughput",
     "retrieval_metrics": "ranking.metrics",
-    "run_experiment": "runs.train_run",
+    "run_experiment": "runs.experiment",
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from examples import example_record
 
 from camp_bench.ranking.metrics import retrieval_metrics
-from camp_bench.records import RunRecord, write_arrays, write_record
+from camp_bench.records import write_arrays, write_record
 
 
 def write_run(
@@ -70,8 +70,3 @@ def write_run(
     )
     write_record(folder, record)
     return folder
-
-
-def read_back(folder: Path) -> RunRecord:
-    """Return the record of a folder, decoded without any check."""
-    return msgspec.json.decode((folder / "record.json").read_bytes(), type=RunRecord)

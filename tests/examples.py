@@ -27,6 +27,7 @@ from camp_bench.records import (
     write_arrays,
     write_record,
 )
+from camp_bench.records.history import decode_record
 from camp_bench.records.throughput import Baseline, ModelThroughput, ThroughputReport, Workload
 
 SETTINGS = Settings(
@@ -205,3 +206,14 @@ def lock(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
         return scan(place)
 
     monkeypatch.setattr(os, "scandir", scandir)
+
+
+def read_back(folder: Path) -> RunRecord:
+    """Return the record of a folder, whatever files are there."""
+    return decode_record((folder / "record.json").read_bytes(), "record.json")
+
+
+def sign(content: dict[str, Any]) -> bytes:
+    """Return a record's JSON with the checksum that belongs to it."""
+    content = {key: value for key, value in content.items() if key != "sha256"}
+    return msgspec.json.encode(content | {"sha256": hashlib.sha256(msgspec.json.encode(content)).hexdigest()})

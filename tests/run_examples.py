@@ -8,8 +8,8 @@ from examples import TINY
 
 from camp_bench.config import Experiment
 from camp_bench.records import EpochLog, RunRecord
+from camp_bench.runs.experiment import run_experiment
 from camp_bench.runs.plan import RunPlan
-from camp_bench.runs.train_run import run_experiment
 
 SMALL = {"epochs": 1, "dim": 8, "word_dim": 6, "batch_size": 16, "min_count": 1}
 

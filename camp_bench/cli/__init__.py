@@ -31,6 +31,7 @@ with starting():
     from camp_bench.cli.evaluate import evaluate
     from camp_bench.cli.export import export
     from camp_bench.cli.features import features
+    from camp_bench.cli.folder import results
     from camp_bench.cli.models import models
     from camp_bench.cli.plot import plot
     from camp_bench.cli.power import power
@@ -66,6 +67,7 @@ app.command()(published)
 app.command()(export)
 app.command()(add)
 app.command()(convert)
+app.add_typer(results, name="results")
 app.add_typer(data, name="data")
 app.command()(features)
 

@@ -24,6 +24,8 @@ def convert(
     from camp_bench.runs.checkpoint import CheckpointSource, convert_checkpoint
 
     record = convert_checkpoint(CheckpointSource(checkpoint, vocab), output, command_line())
+    assert record.training is not None  # a checkpoint is of a model and words of ours
+    assert record.vocabulary is not None
     words = [f"{record.training.parameters:,} weights", f"{record.vocabulary.size:,} words"]
     if record.training.best_epochs:
         words.append(f"saved at epoch {record.training.best_epochs[0]}")

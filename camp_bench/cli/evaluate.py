@@ -47,6 +47,9 @@ def evaluate(
     min_grade: Annotated[
         float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
     ] = None,
+    trust_cache: Annotated[
+        bool, typer.Option("--trust-cache", help="Believe kept fingerprints on a disk whose inodes change.")
+    ] = False,
     results: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the record goes.  [default: beside the run]")
     ] = None,
@@ -88,6 +91,7 @@ def evaluate(
         relevance=relevance,
         min_grade=min_grade,
         precision=score_precision,
+        trust_cache=trust_cache,
     )
     with make_reporter() as reporter:
         finished = evaluate_run(run, asked, results or home.resolve().parent, reporter, command=command_line())
@@ -98,5 +102,6 @@ def evaluate(
         say(*describe_precision(finished[1].evaluation(split), exact).split("\n"))
     if (cascade := finished[1].evaluation(split).cascade) is not None:
         say(*describe_cascade(cascade, finished[1].evaluation(split).metrics["rsum"]).split("\n"))
+    assert finished[1].vocabulary is not None  # a run with weights has words
     for name, share in finished[1].vocabulary.unknown_share.items():
         say(f"{share:.1%} of the words of {name} are unknown to the run's vocabulary")

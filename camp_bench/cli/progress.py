@@ -97,7 +97,7 @@ class _Lines:
         self._say(text)
 
     def on_run(self, plan: RunPlan, number: int, total: int) -> None:
-        self._name, self._pace = _name(plan), Pace(plan.config.settings)
+        self._name, self._pace = _name(plan), Pace(plan.settings)
         self._say(f"run {number} of {total}: {self._name} on {plan.config.data}, {plan.config.device}")
 
     def on_step(self, epoch: int, epochs: int, step: int, steps: int, loss: float, pairs: int) -> None:
@@ -144,7 +144,7 @@ class _Bars:
         self._progress.reset(self._steps, total=None, description=text, visible=True, facts="")
 
     def on_run(self, plan: RunPlan, number: int, total: int) -> None:
-        self._name, self._pace = _name(plan), Pace(plan.config.settings)
+        self._name, self._pace = _name(plan), Pace(plan.settings)
         label = f"{self._name} ({number}/{total})"
         self._progress.reset(self._steps, total=None, description=label, visible=True, facts="")
 
@@ -202,6 +202,7 @@ def _warnings(log: EpochLog) -> Iterator[str]:
 
 
 def _outcome(name: str, folder: Path, record: RunRecord) -> str:
+    assert record.training is not None  # it was trained here
     best = " and ".join(str(epoch) for epoch in record.training.best_epochs)
     rsum = record.evaluation("test").metrics["rsum"]
     return f"{name}: best epoch {best}, test rsum {rsum:.1f}, record in {folder}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from camp_bench.config import Experiment
     from camp_bench.records import RunRecord
     from camp_bench.runs.checkpoint import CheckpointSource
+    from camp_bench.runs.keep import Reporter
 
 __all__ = ["run"]
 
@@ -85,6 +86,9 @@ def run(
     watch_train: Annotated[
         bool | None, typer.Option("--watch-train", help="Evaluate 200 training images beside dev.")
     ] = None,
+    trust_cache: Annotated[
+        bool | None, typer.Option("--trust-cache", help="Believe kept fingerprints on a disk whose inodes change.")
+    ] = None,
     init_from: Annotated[
         str | None, typer.Option(metavar="RUN", help="Start from the weights of a finished run of the same family.")
     ] = None,
@@ -95,6 +99,14 @@ def run(
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
     ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do all runs anew, those that are finished too.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with all that was begun in --results, whatever it was.")
+    ] = False,
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes side by side, which share the threads.")] = 1,
+    save_every: Annotated[
+        int, typer.Option(metavar="STEPS", help="Keep the state within epochs as well.  [default: after each epoch]")
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved experiment as TOML and stop.")] = False,
     form: Format = None,
     output: Output = None,
@@ -104,6 +116,9 @@ def run(
     The best epoch is chosen on dev; test is scored once, at the end. Settings that no option gives come from the
     preset; every one of them can be set in an experiment file, which --dry-run prints for a start. With --checkpoint,
     nothing is trained unless --models or a file says what.
+
+    The same command again does what is missing in --results: finished runs are shown, not repeated, and one that was
+    stopped goes on where it was kept.
     """
     from camp_bench.machine.process import prepare_process
 
@@ -128,6 +143,7 @@ def run(
         "examples": examples,
         "save_scores": save_scores,
         "watch_train": watch_train,
+        "trust_cache": trust_cache,
     }
     settings = {
         "epochs": epochs,
@@ -138,6 +154,10 @@ def run(
         "adapt": adapt,
     }
     given = {name: value for name, value in whole.items() if value is not None}
+    if resume:
+        _refuse_beside_resume({**given, **settings, "checkpoint": checkpoint, "experiment": experiment, "fresh": fresh})
+        _resume(results or "results", workers, save_every, show)
+        return
     settings = {name: value for name, value in settings.items() if value is not None}
     trains = not checkpoint or models is not None or experiment is not None
     if not trains:
@@ -153,8 +173,9 @@ def run(
 
         write_text(dump_experiment(resolved_experiment(asked)), output)
         return
+    how = {"fresh": fresh, "workers": workers, "save_every": save_every}
     sources = _sources(checkpoint or [], vocab or [])
-    _execute(asked, sources, show, trains=trains, own_data=not trains and data is None)
+    _execute(asked, sources, show, trains=trains, own_data=not trains and data is None, how=how)
 
 
 def _merge(path: Path | None, whole: dict[str, Any], settings: dict[str, Any]) -> Experiment:
@@ -226,39 +247,74 @@ def _import_plugins(experiment: Experiment) -> None:
             load_plugin(name)
 
 
+def _refuse_beside_resume(given: dict[str, Any]) -> None:
+    """Raise ConfigError where --resume stands beside what its journals say already."""
+    from camp_bench.errors import ConfigError
+
+    for name, value in given.items():
+        if value not in (None, False) and name != "results":
+            raise ConfigError(
+                f"--resume: goes on with what was begun, as it was asked for; leave out {name.replace('_', '-')}, or "
+                "leave out --resume and give the same command again"
+            )
+
+
+def _resume(results: str, workers: int, save_every: int, show: Show) -> None:
+    from camp_bench.config import user_path
+    from camp_bench.runs.experiment import resume_experiments
+
+    with _collecting(show, results) as (reporter, finished):
+        for run in resume_experiments(user_path(results), reporter, workers=workers, save_every=save_every):
+            finished.append(run)
+
+
 def _execute(
-    experiment: Experiment, sources: Sequence[CheckpointSource], show: Show, *, trains: bool, own_data: bool
+    experiment: Experiment,
+    sources: Sequence[CheckpointSource],
+    show: Show,
+    *,
+    trains: bool,
+    own_data: bool,
+    how: dict[str, Any],
 ) -> None:
     """Evaluate checkpoints, on the data that they name themselves where `own_data`, then train what is asked for."""
-    from camp_bench.cli.progress import make_reporter
     from camp_bench.cli.results import command_line
+    from camp_bench.runs.experiment import run_experiment
+
+    with _collecting(show, experiment.results) as (reporter, finished):
+        if sources:
+            from camp_bench.runs.checkpoint import evaluate_checkpoints
+            from camp_bench.runs.plan import plan_runs
+
+            if trains:
+                plan_runs(experiment)  # what is wrong with it shows before the checkpoints are scored
+            data = None if own_data else experiment.data
+            for run in evaluate_checkpoints(experiment, sources, reporter, data=data, command=command_line()):
+                finished.append(run)
+        if trains:
+            for run in run_experiment(experiment, reporter, command_line(), **how):
+                finished.append(run)
+
+
+@contextmanager
+def _collecting(show: Show, results: str) -> Iterator[tuple[Reporter, list[tuple[Path, RunRecord]]]]:
+    """Yield a reporter and a list for the runs, which are shown at the end, however that comes."""
+    from camp_bench.cli.progress import make_reporter
     from camp_bench.report.results import results_document
-    from camp_bench.runs.train_run import run_experiment
 
     finished: list[tuple[Path, RunRecord]] = []
     try:
         with make_reporter() as reporter:
-            if sources:
-                from camp_bench.runs.checkpoint import evaluate_checkpoints
-                from camp_bench.runs.plan import plan_runs
-
-                if trains:
-                    plan_runs(experiment)  # what is wrong with it shows before the checkpoints are scored
-                data = None if own_data else experiment.data
-                for run in evaluate_checkpoints(experiment, sources, reporter, data=data, command=command_line()):
-                    finished.append(run)  # noqa: PERF402 (as below)
-            if trains:
-                for run in run_experiment(experiment, reporter, command_line()):
-                    finished.append(run)  # noqa: PERF402 (a list built by extend would be lost with the exception)
+            yield reporter, finished
     except KeyboardInterrupt:
-        typer.echo(f"stopped: {len(finished)} run(s) finished, nothing of the one in progress was kept", err=True)
+        typer.echo(f"stopped: {len(finished)} run(s) finished; the same command goes on with the rest", err=True)
         raise typer.Exit(STOPPED) from None
     finally:
         with suppress(BrokenPipeError):  # which would hide the error that ended the runs
             if finished:
                 show(results_document(finished, "test"))
     if finished and show.form == "table" and show.output is None:
-        _close([folder for folder, _ in finished], experiment.results, show)
+        _close([folder for folder, _ in finished], results, show)
 
 
 def _close(folders: Sequence[Path], results: str, show: Show) -> None:

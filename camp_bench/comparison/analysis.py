@@ -152,8 +152,8 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
             run_ids=tuple(run.record.run_id for run in side.runs),
             features=features[side.runs[0].evaluation.features_fingerprint],
             training=training[side.runs[0].record.dataset.train_fingerprint],
-            pairs_seen=side.runs[0].record.training.pairs_seen,
-            members=max(1, len(side.runs[0].record.training.best_epochs)),
+            pairs_seen=side.runs[0].record.pairs_seen,
+            members=side.runs[0].record.members,
             transductive=any(run.evaluation.transductive for run in side.runs),
             scope=side.scope,
             estimates=estimates(side, alpha),
@@ -164,12 +164,12 @@ def _rows(sides: dict[str, Side], pairs: Sequence[PairRow], alpha: float) -> tup
     )
 
 
-def _named(fingerprints: Sequence[str]) -> dict[str, str]:
+def _named(fingerprints: Sequence[str | None]) -> dict[str | None, str]:
     """Return A, B, ... for each fingerprint and ? for one that isn't known, or nothing where all are the same."""
     known = [item for item in dict.fromkeys(fingerprints) if item]
     if len(set(fingerprints)) < 2:
         return dict.fromkeys(fingerprints, "")
-    return {"": "?"} | {item: letter_of(number).upper() for number, item in enumerate(known)}
+    return {None: "?"} | {item: letter_of(number).upper() for number, item in enumerate(known)}
 
 
 def _best(rows: Sequence[ScoredRow], metric: str) -> tuple[str, ...]:

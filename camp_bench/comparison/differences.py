@@ -22,7 +22,7 @@ def all_but_seed(record: RunRecord) -> bytes:
 def how_scored(record: RunRecord, evaluation: EvaluationRecord) -> str:
     """Return what else must be equal in runs of one row: features, who scored which pairs how, and from what."""
     proposer = evaluation.cascade.proposer_model if evaluation.cascade else ""
-    parts = (evaluation.features_fingerprint, evaluation.scored_as, proposer, str(evaluation.transductive))
+    parts = (evaluation.features_fingerprint or "", evaluation.scored_as, proposer, str(evaluation.transductive))
     return "|".join((*parts, str(record.external is not None)))
 
 
@@ -30,15 +30,15 @@ def what_scored(record: RunRecord) -> tuple[str, ...]:
     """Return what gave the scores of a run: its weights, a cascade's proposers, another system's files."""
     proposers = [item.cascade.proposer_weights_sha256 for item in record.evaluations if item.cascade]
     files = sorted(record.external.sha256.items()) if record.external else []
-    return (record.weights_sha256, *proposers, *(f"{what} {sha256}" for what, sha256 in files))
+    return (record.weights_sha256 or "", *proposers, *(f"{what} {sha256}" for what, sha256 in files))
 
 
 def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     """Return what a reader of the table has to know. split: the one whose evaluation is shown."""
     notes = []
-    if len({record.evaluation(split).features_fingerprint for record in records} - {""}) > 1:
+    if len({record.evaluation(split).features_fingerprint for record in records} - {None}) > 1:
         notes.append("the image features differ between these runs")
-    if len({record.dataset.train_fingerprint for record in records} - {""}) > 1:
+    if len({record.dataset.train_fingerprint for record in records} - {None}) > 1:
         notes.append("the training data differ between these runs")
     if len({_dev_fingerprint(record) for record in records} - {None}) > 1:
         notes.append("the dev data, on which epochs were chosen, differ between these runs")
@@ -50,10 +50,10 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     models = Counter(key for _, key in {(all_but_seed(record), record.config.model) for record in records})
     notes.extend(f"{model} stands in {rows} rows, as its settings differ" for model, rows in models.items() if rows > 1)
     notes.extend(
-        f"{record.run_id} was trained by another program ({record.training.checkpoint.file}): its seed and its "
+        f"{record.run_id} was trained by another program ({record.checkpoint.file}): its seed and its "
         "training data are not known"
         for record in records
-        if record.training.checkpoint is not None
+        if record.checkpoint is not None
     )
     notes.extend(
         f"{record.run_id} is another system, ranked by what it wrote ({', '.join(record.external.files.values())}): "
@@ -74,7 +74,7 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
     notes.extend(
         f"{record.run_id} collapsed: its training ended on the plateau of a constant scorer"
         for record in records
-        if record.training.collapsed
+        if record.collapsed
     )
     notes.extend(
         f"{record.run_id} is not deterministic: {record.nondeterministic_reason}"
@@ -85,5 +85,7 @@ def differences(records: Sequence[RunRecord], split: str) -> tuple[str, ...]:
 
 
 def _dev_fingerprint(record: RunRecord) -> str | None:
-    found = [item.task_fingerprint + item.features_fingerprint for item in record.evaluations if item.split == "dev"]
+    found = [
+        item.task_fingerprint + (item.features_fingerprint or "") for item in record.evaluations if item.split == "dev"
+    ]
     return found[0] if found else None

@@ -133,9 +133,9 @@ def _labels(firsts: Sequence[Evaluated]) -> list[str]:
 def _facts(run: Evaluated) -> dict[str, Any]:
     config: dict[str, Any] = msgspec.to_builtins(run.record.config)
     facts = {key: value for key, value in config.items() if key not in ("settings", "options", "seed", "data")}
-    facts |= {**config["settings"], **config["options"]}
-    facts["training"] = run.record.dataset.train_fingerprint[:6]
+    facts |= {**(config["settings"] or {}), **config["options"]}
+    facts["training"] = (run.record.dataset.train_fingerprint or "")[:6]
     facts["scored"] = run.evaluation.scored_as or "all in fp32"
     facts["transductive"] = run.evaluation.transductive
-    facts["features"] = run.evaluation.features_fingerprint[:6]
+    facts["features"] = (run.evaluation.features_fingerprint or "")[:6]
     return facts

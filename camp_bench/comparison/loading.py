@@ -14,11 +14,10 @@ from camp_bench.comparison.stats import PerImage, fold_mean, metric_names, per_i
 from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.errors import DataError, RecordError, nearest
 from camp_bench.ranking.metrics import RECALL_AT
-from camp_bench.records import EvaluationRecord, RunRecord, find_records, read_arrays, read_record
+from camp_bench.records import EvaluationRecord, RunFolder, RunRecord, find_records
 
 __all__ = ["BadRecord", "FinishedRun", "load_runs"]
 
-ARRAYS = ("i2t_b", "i2t_n", "i2t_p", "t2i_b", "t2i_n", "t2i_p", "image_of")
 GROUPS = "similar_images"
 """The array with the group of each image, which records of earlier versions don't have: then each counts by itself."""
 AGREES = 1e-6
@@ -73,7 +72,8 @@ def load_runs(
 
 
 def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]:
-    record = read_record(file)
+    run = RunFolder.open(file)
+    record = run.record
     wanted = [item for item in record.evaluations if item.queries and split in (None, item.split)]
     if not wanted:
         kept = [item.split for item in record.evaluations if item.queries]
@@ -82,26 +82,18 @@ def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]
             f"{file}: keeps no per-query results {what}, without which nothing can be tested; it has them of "
             f"{', '.join(dict.fromkeys(kept)) or 'none'}"
         )
-    return [FinishedRun(file.parent, record, item, *_results(file, record, item, ks)) for item in wanted]
+    return [FinishedRun(run.path, record, item, *_results(run, item, ks)) for item in wanted]
 
 
 def _results(
-    file: Path, record: RunRecord, evaluation: EvaluationRecord, ks: Sequence[int]
+    run: RunFolder, evaluation: EvaluationRecord, ks: Sequence[int]
 ) -> tuple[PerImage, dict[str, tuple[float, float]]]:
-    path = file.parent / str(evaluation.queries)
-    arrays = read_arrays(file.parent, record, str(evaluation.queries))
-    missing = [name for name in ARRAYS if name not in arrays]
-    if missing:
-        raise RecordError(f"{path}: no {', '.join(missing)} in there; expected the per-query results of a run")
-    if any(arrays[name].ndim != 1 or not np.issubdtype(arrays[name].dtype, np.integer) for name in ARRAYS):
-        raise RecordError(f"{path}: expected flat arrays of whole numbers {', '.join(ARRAYS)}")
+    path = run.path / str(evaluation.queries)
+    arrays = run.queries(evaluation)
     i2t, t2i = ((arrays[f"{way}_b"], arrays[f"{way}_n"], arrays[f"{way}_p"]) for way in ("i2t", "t2i"))
     try:
-        groups = arrays.get(GROUPS)
-        if groups is not None and (groups.ndim != 1 or not np.issubdtype(groups.dtype, np.integer)):
-            raise RecordError(f"{path}: expected {GROUPS} to be flat, of whole numbers")
         folds = fold_images(find_protocol(evaluation.protocol), len(i2t[0]), len(t2i[0]), evaluation.split)
-        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds, groups=groups)
+        results = per_image(i2t, t2i, arrays["image_of"], ks=ks, folds=folds, groups=arrays.get(GROUPS))
     except (DataError, ValueError) as error:
         raise RecordError(f"{path}: {error}") from None
     found = dict(zip(metric_names(results.ks), fold_mean(shares(results), results.fold_of), strict=True))

@@ -39,7 +39,7 @@ def remarks(
     notes += _ties(runs)
     notes += _budgets(rows)
     for row, side in zip(rows, sides, strict=True):
-        if len({run.record.training.pairs_seen for run in side}) > 1:
+        if len({run.record.pairs_seen for run in side}) > 1:
             notes.append(f"the runs of {row.label} saw different numbers of pairs")
     ensembles = [row for row in rows if row.members > 1]
     if ensembles and len(ensembles) < len(rows):
@@ -103,7 +103,7 @@ def _ties(runs: Sequence[FinishedRun]) -> list[str]:
 
 
 def _budgets(rows: Sequence[ScoredRow]) -> list[str]:
-    """Return what the rows saw in training where that differs; 0 is another program's, which is not known."""
+    """Return what the rows saw in training where that differs; None is another program's, which is not known."""
     known = {row.pairs_seen for row in rows if row.pairs_seen}
     shown = [row for row in rows if len(known) > 1 or not row.pairs_seen]
     if not shown:

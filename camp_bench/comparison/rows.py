@@ -71,7 +71,7 @@ class ScoredRow:
     run_ids: tuple[str, ...]
     features: str
     training: str
-    pairs_seen: int
+    pairs_seen: int | None
     members: int
     transductive: bool
     scope: Scope

@@ -135,7 +135,7 @@ def pairs_per_second(run: FinishedRun) -> float | None:
 def setting_differences(rows: Sequence[StudyRow]) -> list[tuple[str, tuple[str, ...]]]:
     """Return each setting that is not the same in all rows, with its value in each; seeds and paths of data apart."""
     flat = [_flat(msgspec.to_builtins(row.runs[0].record.config)) for row in rows]
-    keys = sorted({key for one in flat for key in one} - {"seed", "data", "model"})
+    keys = sorted({key for one in flat for key in one} - {"seed", "data", "model", "settings"})
     told = [(key, tuple(_told(one.get(key, "–")) for one in flat)) for key in keys]
     return [(key, values) for key, values in told if len(set(values)) > 1]
 
@@ -210,7 +210,8 @@ def examples_of(run: FinishedRun) -> dict[str, npt.NDArray[Any]]:
 
 def unknown_words(run: FinishedRun) -> float | None:
     """Return the share of the split's words that the run's vocabulary lacks."""
-    return run.record.vocabulary.unknown_share.get(run.evaluation.split)
+    words = run.record.vocabulary
+    return None if words is None else words.unknown_share.get(run.evaluation.split)
 
 
 def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -77,6 +77,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     protocol: of the evaluation on test; dev is always ranked in full. model: the variant's full name. device: as
     resolved, never "auto". options: all of the model's family. word_vectors: a file that the words start from, or "".
     init_from: a run whose weights the model starts from, or "". tokenizer: what splits captions into words.
+    settings: None where another system's aren't known.
     """
 
     model: str
@@ -88,7 +89,7 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     preset: str
     device: str
     precision: Literal["fp32", "bf16"]
-    settings: Settings
+    settings: Settings | None
     options: dict[str, Any]
     init_from: str = ""
     tokenizer: Literal["treebank", "unicode", "characters"] = "treebank"
@@ -102,6 +103,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     torch chooses. examples: how many test captions to keep
     with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
     watch_train: whether some training images are evaluated whenever dev is, so that over- and underfitting are seen.
+    trust_cache: believe kept fingerprints of features whose inode has changed, as on a network's disk.
     settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
@@ -121,5 +123,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     examples: int = 0
     save_scores: bool = False
     watch_train: bool = False
+    trust_cache: bool = False
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}

@@ -51,11 +51,17 @@ def steps_per_epoch(n_captions: int, batch_size: int) -> int:
 
 
 def training_batches(
-    split: Split, token_ids: Sequence[Sequence[int]], batch_size: int, rng: np.random.Generator, device: torch.device
+    split: Split,
+    token_ids: Sequence[Sequence[int]],
+    batch_size: int,
+    rng: np.random.Generator,
+    device: torch.device,
+    *,
+    skip: int = 0,
 ) -> Iterator[Batch]:
-    """Yield every caption once, in random order, with its image."""
+    """Yield every caption once, in random order, with its image. skip: leave out so many batches at the start."""
     order: npt.NDArray[np.int64] = rng.permutation(split.n_captions)
-    for start in range(0, split.n_captions, batch_size):
+    for start in range(skip * batch_size, split.n_captions, batch_size):
         chosen = order[start : start + batch_size]
         if len(chosen) < SMALLEST_BATCH:
             return

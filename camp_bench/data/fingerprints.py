@@ -45,6 +45,8 @@ REPEATED = f"repeated {CAPTIONS_AN_IMAGE} times"
 """`Split.stored` of a file that gives each image once a caption."""
 
 CHUNK_BYTES = 32 * 2**20
+BLOCKS, BLOCK_BYTES = 9, 2**16
+"""How many parts of a file are looked at to tell it from a changed one, and how large they are."""
 SETTLED_NS = 2 * 10**9
 """A file written less than this ago may change again under the same time stamp, so its fingerprint isn't kept."""
 
@@ -59,28 +61,36 @@ class Fingerprints:
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
-    """The fingerprint of one file, and all that tells whether it still holds."""
+    """The fingerprint of one file, and all that tells whether it still holds.
+
+    A time stamp can be kept when a file is changed, as rsync and tar do: so its inode and the time of the inode's last
+    change stand here too, and blocks: the hash of a few of its parts.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
     rows: str
+    blocks: str
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class _Cache(msgspec.Struct, forbid_unknown_fields=True):
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     features: dict[str, _Entry] = {}
 
 
-def fingerprints(dataset: Dataset, *evaluated: str) -> dict[str, Fingerprints]:
+def fingerprints(dataset: Dataset, *evaluated: str, trust_cache: bool = False) -> dict[str, Fingerprints]:
     """Return the fingerprints of a run that trains on `train`, by split that it is evaluated on.
 
-    Reads all features of these splits once, or the cache. Raises DataError where a split is missing, a feature is NaN
-    or infinite, or an image that is stored five times differs from itself.
+    Reads all features of these splits once, or the cache. trust_cache: as in `features_fingerprint`. Raises DataError
+    where a split is missing, a feature is NaN or infinite, or an image that is stored five times differs from itself.
     """
     train = dataset.split("train")
     features = {
-        name: features_fingerprint(dataset.split(name), dataset.cache) for name in dict.fromkeys(("train", *evaluated))
+        name: features_fingerprint(dataset.split(name), dataset.cache, trust_cache=trust_cache)
+        for name in dict.fromkeys(("train", *evaluated))
     }
     of_train = _combined(task_fingerprint(train), features["train"])
     return {name: Fingerprints(task_fingerprint(dataset.split(name)), features[name], of_train) for name in evaluated}
@@ -98,10 +108,11 @@ def train_fingerprint(split: Split, cache: Path | None = None) -> str:
     return _combined(task_fingerprint(split), features_fingerprint(split, cache))
 
 
-def features_fingerprint(split: Split, cache: Path | None = None) -> str:
+def features_fingerprint(split: Split, cache: Path | None = None, *, trust_cache: bool = False) -> str:
     """Return the hash of all features in image order, 32 MB at a time; checks each of them on the way.
 
     cache: a folder for the file that keeps results between runs. One that can't be read or written is done without.
+    trust_cache: believe it for a file of another inode, as disks of a network give one file several.
     Raises DataError where a feature is NaN or infinite, or an image that is stored five times differs from itself.
     """
     before = cache and _file_state(split, cache)
@@ -110,7 +121,7 @@ def features_fingerprint(split: Split, cache: Path | None = None) -> str:
     name, entry = before
     file = cache / CACHE_NAME
     kept = _read_cache(file).features.get(name)
-    if kept is not None and (kept.size, kept.mtime_ns, kept.rows) == (entry.size, entry.mtime_ns, entry.rows):
+    if kept is not None and _same(kept, entry, trust_cache=trust_cache):
         return kept.sha256
     entry.sha256 = _hash_features(split)
     after = _file_state(split, cache)
@@ -129,6 +140,13 @@ def differing_group(features: npt.NDArray[np.floating], starts: npt.NDArray[np.i
     for step in range(1, CAPTIONS_AN_IMAGE):
         differs |= (bits[starts + step] != firsts).any(axis=(1, 2))
     return int(starts[differs.argmax()]) if differs.any() else None
+
+
+def _same(kept: _Entry, now: _Entry, *, trust_cache: bool) -> bool:
+    """Return whether a file is the one whose fingerprint was kept."""
+    if not trust_cache and (kept.ctime_ns, kept.inode) != (now.ctime_ns, now.inode):
+        return False
+    return (kept.size, kept.mtime_ns, kept.rows, kept.blocks) == (now.size, now.mtime_ns, now.rows, now.blocks)
 
 
 def _combined(task: str, features: str) -> str:
@@ -178,13 +196,25 @@ def _file_state(split: Split, cache: Path) -> tuple[str, _Entry] | None:
         file = Path(features.filename)
         state = file.stat()
         name = file.name if file.parent == cache.resolve() else str(file)  # so the cache moves along with its folder
+        blocks = _hash_blocks(file, state.st_size)
     except OSError:
         return None
     if not features.flags.c_contiguous or features.offset + features.nbytes != state.st_size:
         return None  # a part of the file
     rows = hashlib.sha256(f"{split.stored} {features.shape} {features.dtype}\n".encode())
     rows.update(np.ascontiguousarray(split.feature_rows, dtype="<i8").data)
-    return name, _Entry(state.st_size, state.st_mtime_ns, rows.hexdigest(), "")
+    stamps = state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+    return name, _Entry(*stamps, rows.hexdigest(), blocks, "")
+
+
+def _hash_blocks(file: Path, size: int) -> str:
+    """Return the hash of a few blocks of a file, evenly from all of it."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        for number in range(BLOCKS):
+            stream.seek(max(0, size - BLOCK_BYTES) * number // (BLOCKS - 1))
+            digest.update(stream.read(BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def _read_cache(file: Path) -> _Cache:

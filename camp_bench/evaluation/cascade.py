@@ -5,8 +5,8 @@ What that costs in recall is measured, not assumed: the expensive model ranks ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,13 +15,12 @@ import torch
 
 from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.errors import NumericError
-from camp_bench.evaluation.evaluate import Evaluation, evaluate_split, within_budget
-from camp_bench.evaluation.tiles import Numbers, OnScores, prepare_caption_tile, prepare_image_tile, tile_size
+from camp_bench.evaluation.evaluate import Asked, Evaluated, evaluate, within_budget
+from camp_bench.evaluation.tiles import Numbers, Tiling, fitted, prepare_caption_tile, prepare_image_tile
 from camp_bench.machine.threads import spread
 from camp_bench.machine.timing import Elapsed, timed
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking.holding import Held, bytes_of
-from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.ranking.rerank import rerank
 from camp_bench.ranking.tiles import Ranks
 
@@ -37,8 +36,8 @@ class Cascade:
     cascade, both models' encoding included; that of the full ranking stands in `full`.
     """
 
-    reranked: Evaluation
-    full: Evaluation
+    reranked: Evaluated
+    full: Evaluated
     pairs_scored: int
     pairs: int
     seconds: float
@@ -50,19 +49,17 @@ def evaluate_cascade(
     items: TokenizedSplit,
     cheap_items: TokenizedSplit,
     rerank_size: int,
-    device: torch.device,
-    *,
-    on_tile: Callable[[int, int], None] | None = None,
-    on_scores: OnScores | None = None,
+    asked: Asked,
+    cheap_tiling: Tiling | None = None,
 ) -> Cascade:
     """Evaluate `model` on what `proposer` proposes, and once more on everything.
 
-    items, cheap_items: the split in each model's words. rerank_size: proposals a query, in each direction. on_tile,
-    on_scores: told of the tiles of the full ranking, as in `evaluate_split`.
-    Raises NumericError where a score is NaN, and what `evaluate_split` raises.
+    items, cheap_items: the split in each model's words. rerank_size: proposals a query, in each direction. asked: how;
+    those who listen hear of the full ranking. cheap_tiling: of the proposer, None for its settings'.
+    Raises NumericError where a score is NaN, and what `evaluate` raises.
     """
-    split = items.split
-    cheap = evaluate_split(proposer, cheap_items.split, cheap_items.token_ids, device, top=rerank_size)
+    split, device = items.split, asked.device
+    cheap = evaluate(proposer, cheap_items, Asked(device=device, tiling=cheap_tiling, top=rerank_size))
     scored = _first_of_text(items)
     images_of, captions_of = cheap.ranks.t2i.top_ids, cheap.ranks.i2t.top_ids
     # a pair is one number, its caption first, so that the images of a caption lie together
@@ -70,12 +67,13 @@ def evaluate_cascade(
     by_caption = scored[:, None] * split.n_images + images_of
     wanted = np.unique(np.concatenate((by_image.ravel(), by_caption.ravel())))
 
-    def score(budget: int) -> tuple[npt.NDArray[np.float32], Elapsed]:
+    def score(tiling: Tiling) -> tuple[npt.NDArray[np.float32], Elapsed, Tiling]:
+        tiling = fitted(tiling, model, items)
         with timed(device) as elapsed:
-            return _score_pairs(model, items, wanted, device, budget), elapsed
+            return _score_pairs(model, items, wanted, device, tiling), elapsed, tiling
 
-    (scores, scoring), budget = within_budget(score, model, split, items.token_ids, device)
-    height, width = tile_size(model, split, items.token_ids, budget)
+    tiling = asked.tiling or Tiling.of(model.settings)
+    scores, scoring, used = within_budget(score, model, items, device, tiling)
     if np.isnan(scores).any():
         pair = int(wanted[np.flatnonzero(np.isnan(scores))[0]])
         raise NumericError(
@@ -88,16 +86,18 @@ def evaluate_cascade(
         split.image_of[captions_of] == np.arange(split.n_images)[:, None],
     )
     t2i = rerank(cheap.ranks.t2i, scores[np.searchsorted(wanted, by_caption)], images_of == split.image_of[:, None])
-    full = evaluate_split(model, split, items.token_ids, device, on_tile=on_tile, on_scores=on_scores)
-    reranked = Evaluation(
-        ranks=Ranks(i2t, t2i),
-        metrics=retrieval_metrics(i2t.counts, t2i.counts),
-        chance_rsum=full.chance_rsum,
+    full = evaluate(model, items, asked)
+    reranked = replace(
+        Evaluated.of_ranks(
+            split.image_of,
+            split.n_images,
+            Ranks(i2t, t2i),
+            split=split,
+            score_seconds=cheap.score_seconds + scoring.seconds,
+        ),
+        protocol=asked.protocol,
         encode_seconds=cheap.encode_seconds,
-        score_seconds=cheap.score_seconds + scoring.seconds,
-        tile_images=max(height, full.tile_images),
-        tile_captions=max(width, full.tile_captions),
-        memory_budget_bytes=min(budget, full.memory_budget_bytes),
+        tiling=Tiling.joint((used, full.tiling)),
     )
     pairs = split.n_images * len(np.unique(scored))
     return Cascade(reranked, full, len(wanted), pairs, reranked.encode_seconds + reranked.score_seconds)
@@ -110,14 +110,14 @@ def _first_of_text(items: TokenizedSplit) -> Numbers:
 
 
 def _score_pairs(
-    model: PairModel, items: TokenizedSplit, wanted: Numbers, device: torch.device, budget: int
+    model: PairModel, items: TokenizedSplit, wanted: Numbers, device: torch.device, tiling: Tiling
 ) -> npt.NDArray[np.float32]:
     """Return the score of each pair. wanted: caption x images + image of each, rising.
 
     Items are encoded in tiles as elsewhere. A caption meets all its images of as many tiles as the budget holds.
     """
     n_images = items.split.n_images
-    height, width = tile_size(model, items.split, items.token_ids, budget)
+    height, width, budget = tiling.images, tiling.captions, tiling.budget_bytes
     captions = np.unique(wanted // n_images)
     captions = captions[np.argsort([len(items.token_ids[int(c)]) for c in captions], kind="stable")]
     groups = [captions[start : start + width] for start in range(0, len(captions), width)]

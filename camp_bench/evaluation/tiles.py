@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from camp_bench.config import Settings
 from camp_bench.data.batches import pad_tokens
+from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.dataset import Split
 from camp_bench.machine.timing import timed
 from camp_bench.models.base import PairModel, Prepared
@@ -23,24 +26,50 @@ from camp_bench.ranking.grid import build_grid, fit_tile
 from camp_bench.ranking.holding import Held, bytes_of
 from camp_bench.shapes import Float
 
-__all__ = ["Numbers", "OnScores", "SplitTiles", "prepare_caption_tile", "prepare_image_tile", "tile_size"]
+__all__ = ["Numbers", "OnScores", "SplitTiles", "Tiling", "fitted", "prepare_caption_tile", "prepare_image_tile"]
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 OnScores: TypeAlias = Callable[[Numbers, Numbers, npt.NDArray[np.float32]], None]
 """Who is told of scores: images (I,), captions (C,) and the scores (I, C) of all their pairs."""
 
 
-def tile_size(model: PairModel, split: Split, token_ids: Sequence[Sequence[int]], budget: int) -> tuple[int, int]:
-    """Return images and captions of the largest tile that half of `budget` bytes hold; ConfigError if that is none."""
-    words = math.ceil(sum(len(ids) for ids in token_ids) / len(token_ids))
-    return fit_tile(
-        split.n_images,
-        split.n_captions,
-        tile_images=model.settings.tile_images,
-        tile_captions=model.settings.tile_captions,
-        tile_bytes=lambda images, captions: model.tile_bytes(images, captions, split.n_regions, words),
-        budget_bytes=budget // 2,
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """The largest tile, and the bytes that scoring may take. adapt: half of them where memory runs out, and again."""
+
+    images: int
+    captions: int
+    budget_bytes: int
+    adapt: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Tiling:
+        """Return what settings ask for."""
+        budget = settings.memory_budget_bytes
+        return cls(settings.tile_images, settings.tile_captions, budget, settings.adapt)
+
+    @classmethod
+    def joint(cls, parts: Sequence[Tiling | None]) -> Tiling | None:
+        """Return the largest tile and the smallest budget of several rankings, None where one has no tiling."""
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        images, captions = max(part.images for part in known), max(part.captions for part in known)
+        return cls(images, captions, min(part.budget_bytes for part in known), known[0].adapt)
+
+
+def fitted(tiling: Tiling, model: PairModel, items: TokenizedSplit) -> Tiling:
+    """Return the same with the largest tile that half of the budget holds; ConfigError if that is none."""
+    words = math.ceil(sum(len(ids) for ids in items.token_ids) / len(items.token_ids))
+    images, captions = fit_tile(
+        items.split.n_images,
+        items.split.n_captions,
+        tile_images=tiling.images,
+        tile_captions=tiling.captions,
+        tile_bytes=lambda images, captions: model.tile_bytes(images, captions, items.split.n_regions, words),
+        budget_bytes=tiling.budget_bytes // 2,
     )
+    return replace(tiling, images=images, captions=captions)
 
 
 def prepare_image_tile(model: PairModel, split: Split, rows: range, device: torch.device) -> Prepared:
@@ -58,7 +87,7 @@ def prepare_caption_tile(
 
 
 class SplitTiles:
-    """The tiles of one split. size: images and captions of the largest. budget: in bytes.
+    """The tiles of one split. tiling: as it is used, fitted to the budget.
 
     A half of the budget is for a tile with its temporaries, a quarter each for encoded images and captions.
     """
@@ -66,30 +95,29 @@ class SplitTiles:
     def __init__(
         self,
         model: PairModel,
-        split: Split,
-        token_ids: Sequence[Sequence[int]],
+        items: TokenizedSplit,
         device: torch.device,
-        budget: int,
+        tiling: Tiling,
         on_scores: OnScores | None = None,
     ) -> None:
-        self._model, self._split, self._token_ids, self._on_scores = model, split, token_ids, on_scores
-        self.device, self.budget = device, budget
-        self.size = tile_size(model, split, token_ids, budget)
+        self._model, self._split, self._token_ids, self._on_scores = model, items.split, items.token_ids, on_scores
+        self.device = device
+        self.tiling = fitted(tiling, model, items)
         self.grid = build_grid(
-            split.image_of,
-            split.n_images,
-            tile_images=self.size[0],
-            tile_captions=self.size[1],
-            lengths=np.array([len(ids) for ids in token_ids]),
-            texts=[tuple(ids) for ids in token_ids],
+            items.split.image_of,
+            items.split.n_images,
+            tile_images=self.tiling.images,
+            tile_captions=self.tiling.captions,
+            lengths=np.array([len(ids) for ids in items.token_ids]),
+            texts=[tuple(ids) for ids in items.token_ids],
         )
         self.encode_seconds = 0.0
-        self._images = Held(self._prepare_images, budget // 4, latest=True)
-        self._captions = Held(self._prepare_captions, budget // 4)
+        self._images = Held(self._prepare_images, tiling.budget_bytes // 4, latest=True)
+        self._captions = Held(self._prepare_captions, tiling.budget_bytes // 4)
 
     def strip(self) -> int:
         """Return how many image tiles are kept encoded together."""
-        return max(1, self.budget // 4 // bytes_of(self._images(0)))
+        return max(1, self.tiling.budget_bytes // 4 // bytes_of(self._images(0)))
 
     def score(self, i: int, t: int) -> Float[Tensor, "rows columns"]:
         """Return the scores of (image tile i, caption tile t)."""

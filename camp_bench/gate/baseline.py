@@ -28,7 +28,7 @@ from camp_bench.config.protocols import find_protocol, fold_images
 from camp_bench.config.text import without_mark
 from camp_bench.errors import ConfigError, DataError, OutputError, RecordError
 from camp_bench.ranking.metrics import retrieval_metrics
-from camp_bench.records import Environment, RunRecord, read_arrays, read_record, require_version
+from camp_bench.records import Environment, RunFolder, RunRecord, require_version
 from camp_bench.records.throughput import ThroughputReport, check_throughput, write_output
 
 __all__ = [
@@ -139,16 +139,17 @@ def window_of(
     Raises RecordError where a run can't be read, its metrics don't follow from its counts, or the runs don't belong
     together: other models, settings, data, or weights given twice.
     """
-    read = [(folder, read_record(folder)) for folder in folders]
-    for folder, record in read:
+    runs = [RunFolder.open(folder) for folder in folders]
+    read = [(run, run.record) for run in runs]
+    for run, record in read:
         if model in (None, record.config.model) and _without_queries(record, split, protocol):
-            raise RecordError(f"{folder}: keeps no per-query results of split '{split}', so it can't be judged")
-    chosen = [(folder, record) for folder, record in read if _wanted(record, split, model, protocol)]
+            raise RecordError(f"{run.path}: keeps no per-query results of split '{split}', so it can't be judged")
+    chosen = [run for run, record in read if _wanted(record, split, model, protocol)]
     if not chosen:
         there = ", ".join(sorted({_what_it_is(record) for _, record in read})) or "none"
         asked = " ".join(filter(None, (model, protocol and f"under protocol {protocol}")))
         raise RecordError(f"no run of {asked or 'any model'} with an evaluation of split '{split}'; found: {there}")
-    parts = [_single(folder, record, split) for folder, record in chosen]
+    parts = [_single(run, split) for run in chosen]
     first = parts[0]
     for part in parts[1:]:
         for field in ("model", "protocol", "task_fingerprint", "features_fingerprint", "train_fingerprint", *SCORED):
@@ -203,7 +204,9 @@ def read_baseline(path: str | Path) -> Baseline:
         if baseline.recall is None and baseline.speed is None:
             raise RecordError(f"{path}: holds nothing")
         if baseline.recall is not None:
-            baseline = msgspec.structs.replace(baseline, recall=_checked(baseline.recall))
+            runs = tuple(_without_zeros(run) for run in baseline.recall.runs)
+            recall = _checked(msgspec.structs.replace(baseline.recall, runs=runs))
+            baseline = msgspec.structs.replace(baseline, recall=recall)
         if baseline.speed is not None:
             check_throughput(path, baseline.speed)
     except RecordError as error:
@@ -211,6 +214,13 @@ def read_baseline(path: str | Path) -> Baseline:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RecordError(f"{path}: not a baseline: {error}") from None
     return baseline
+
+
+def _without_zeros(run: WindowRun) -> WindowRun:
+    """Return a run of another system as records tell of it now: files of earlier versions have zeros for settings."""
+    if run.config.preset != "external":
+        return run
+    return msgspec.structs.replace(run, config=msgspec.structs.replace(run.config, settings=None))
 
 
 def _checksum(content: bytes) -> str:
@@ -255,15 +265,12 @@ def _what_it_is(record: RunRecord) -> str:
     return f"{record.config.model} ({', '.join(kept) or 'no per-query results'})"
 
 
-def _single(folder: Path, record: RunRecord, split: str) -> Window:
+def _single(folder: RunFolder, split: str) -> Window:
     """Return the window of one run."""
+    record = folder.record
     evaluation = record.evaluation(split)
-    home = folder if folder.is_dir() else folder.parent
-    assert evaluation.queries is not None  # `_wanted` saw to it
-    arrays = read_arrays(home, record, evaluation.queries)
+    arrays = folder.queries(evaluation)
     names = [f"{direction}_{count}" for direction in ("i2t", "t2i") for count in "bnp"]
-    if missing := [name for name in ("image_of", *names) if name not in arrays]:
-        raise RecordError(f"{home / evaluation.queries}: lacks {', '.join(missing)}")
     cascade = evaluation.cascade  # what scores then is two models' weights
     run = WindowRun(
         run_id=record.run_id,
@@ -273,7 +280,7 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
         weights_sha256="+".join(
             filter(None, (record.weights_sha256, cascade.proposer_weights_sha256 if cascade else ""))
         ),
-        collapsed=record.training.collapsed,
+        collapsed=record.collapsed,
         metrics=evaluation.metrics,
         **{name: arrays[name].astype(np.int32) for name in names},
     )
@@ -285,8 +292,8 @@ def _single(folder: Path, record: RunRecord, split: str) -> Window:
         images=evaluation.images,
         captions=evaluation.captions,
         task_fingerprint=evaluation.task_fingerprint,
-        features_fingerprint=evaluation.features_fingerprint,
-        train_fingerprint=record.dataset.train_fingerprint,
+        features_fingerprint=evaluation.features_fingerprint or "",
+        train_fingerprint=record.dataset.train_fingerprint or "",
         cascade=evaluation.scored_as,
         transductive=evaluation.transductive,
         image_of=arrays["image_of"].astype(np.int32),

@@ -12,6 +12,7 @@ checksum when a file is read.
 
 from __future__ import annotations
 
+from camp_bench.records.claims import WORK_NAME, claim, is_claimed, locked
 from camp_bench.records.facts import (
     CascadeFacts,
     CheckpointFacts,
@@ -26,6 +27,7 @@ from camp_bench.records.facts import (
 )
 from camp_bench.records.files import flush_to_disk, whole_file, write_whole
 from camp_bench.records.finding import find_records, list_records
+from camp_bench.records.folder import RunFolder
 from camp_bench.records.folders import new_folder, new_run_folder, require_writable
 from camp_bench.records.reading import (
     file_sha256,
@@ -52,6 +54,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "VOCABULARY_NAME",
     "WEIGHTS_NAME",
+    "WORK_NAME",
     "CascadeFacts",
     "CheckpointFacts",
     "DatasetFacts",
@@ -61,16 +64,20 @@ __all__ = [
     "ExternalFacts",
     "Measurement",
     "RelevanceFacts",
+    "RunFolder",
     "RunRecord",
     "ScoreCheck",
     "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
+    "claim",
     "create_scores",
     "file_sha256",
     "find_records",
     "flush_to_disk",
+    "is_claimed",
     "list_records",
+    "locked",
     "new_folder",
     "new_run_folder",
     "read_arrays",

@@ -51,6 +51,7 @@ class Environment(Strict, frozen=True, kw_only=True):
 class DatasetFacts(Strict, frozen=True, kw_only=True):
     """What was read: sizes by split and the fingerprints that say whether two runs saw the same.
 
+    regions, feature_size: None where another system read its own. train_fingerprint: None where training isn't known.
     leaks: a sentence for two splits that share images by content.
     """
 
@@ -59,9 +60,9 @@ class DatasetFacts(Strict, frozen=True, kw_only=True):
     images: dict[str, int]
     captions: dict[str, int]
     stored: dict[str, str]
-    regions: int
-    feature_size: int
-    train_fingerprint: str
+    regions: int | None
+    feature_size: int | None
+    train_fingerprint: str | None
     leaks: tuple[str, ...] = ()
 
 
@@ -158,12 +159,12 @@ class ScoreCheck(Strict, frozen=True, kw_only=True):
 class ExternalFacts(Strict, frozen=True, kw_only=True):
     """The files of another system that were ranked, by what they hold: `scores`, `images` and `captions`, ...
 
-    measure: between vectors, `cosine` or `dot`; empty for scores, `lower is better` for distances. censored: by
+    measure: between vectors, `cosine` or `dot`; None for scores, `lower is better` for distances. censored: by
     direction, of top lists, how many queries have their own candidate beyond the end of theirs; such a rank is only
     known to be greater than the list is long, so MeanR isn't known.
     """
 
     files: dict[str, str]
     sha256: dict[str, str]
-    measure: str
+    measure: str | None
     censored: dict[str, int] = {}

@@ -10,10 +10,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from camp_bench.errors import OutputError
+from camp_bench.records.claims import claim
 from camp_bench.records.files import flush_to_disk
 
 __all__ = ["new_folder", "new_run_folder", "require_writable", "unwritable"]
@@ -44,13 +45,16 @@ def new_run_folder(results: Path, started: dt.datetime, *words: str) -> Iterator
     The id is `YYYYmmdd-HHMMSS-` and the words, numbered where another run, finished or not, has it already.
     Raises OutputError where `results` can't be written.
     """
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        run_id, scratch = _claim(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
-    except OSError as error:
-        raise unwritable(results, error) from None
-    with _becoming(scratch, results / run_id):
-        yield run_id, scratch
+    with ExitStack() as held:
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            run_id, scratch = _make(results, "-".join([started.strftime("%Y%m%d-%H%M%S"), *words]))
+            held.callback(shutil.rmtree, scratch, ignore_errors=True)
+            held.enter_context(claim(results, run_id))  # tells what is being written from what was left
+        except OSError as error:
+            raise unwritable(results, error) from None
+        with _becoming(scratch, results / run_id):
+            yield run_id, scratch
 
 
 @contextmanager
@@ -87,7 +91,7 @@ def _becoming(scratch: Path, place: Path) -> Iterator[None]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _claim(results: Path, wanted: str) -> tuple[str, Path]:
+def _make(results: Path, wanted: str) -> tuple[str, Path]:
     """Make the hidden folder of the first id that is free; making it is what claims the id."""
     stem = re.sub(r"[^\w.-]+", "-", wanted, flags=re.ASCII)[:MAX_ID]
     for number in itertools.count(1):

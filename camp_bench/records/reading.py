@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ import numpy.typing as npt
 
 from camp_bench.config.text import without_mark
 from camp_bench.errors import DataError, RecordError
+from camp_bench.records.history import decode_record
 from camp_bench.records.npy import Header, Npz
-from camp_bench.records.run import RECORD_NAME, SCHEMA_VERSION, EvaluationRecord, RunRecord
+from camp_bench.records.run import RECORD_NAME, EvaluationRecord, RunRecord
 
 __all__ = [
     "file_sha256",
@@ -28,7 +30,7 @@ HARMLESS_BYTES = 2**28
 MOST_INFLATED = 100
 """Arrays of more than so many bytes may take so many times what their file has; a run's own take less than 10 times."""
 
-_Read = TypeVar("_Read")
+_Kind = TypeVar("_Kind")
 
 
 class _Versioned(msgspec.Struct):
@@ -44,25 +46,34 @@ def read_record(folder: str | Path) -> RunRecord:
     """
     folder = Path(folder)
     path = folder / RECORD_NAME if folder.is_dir() else folder
-    record = read_versioned(path, RunRecord, SCHEMA_VERSION, name="run record", expected=f"a run's {RECORD_NAME}")
+    decode = lambda data: decode_record(data, str(path))
+    record = _read(path, decode, name="run record", expected=f"a run's {RECORD_NAME}")
     for name in record.files:
         if not (path.parent / name).is_file() or Path(name).name != name:
             raise RecordError(f"{path}: its file {name} is not there")
     return record
 
 
-def read_versioned(path: str | Path, kind: type[_Read], version: int, *, name: str, expected: str) -> _Read:
+def read_versioned(path: str | Path, kind: type[_Kind], version: int, *, name: str, expected: str) -> _Kind:
     """Read a JSON file as a struct. name, expected: what errors call the struct and the file.
 
     Raises RecordError for anything missing, unreadable, unknown or of another version.
     """
+
+    def decode(data: bytes) -> _Kind:
+        require_version(data, path, version)
+        return msgspec.json.decode(data, type=kind)
+
+    return _read(path, decode, name=name, expected=expected)
+
+
+def _read(path: str | Path, decode: Callable[[bytes], _Kind], *, name: str, expected: str) -> _Kind:
     try:
         data = without_mark(Path(path).read_bytes())
     except OSError as error:
         raise RecordError(f"{path}: can't be read ({error.strerror}); expected {expected}") from None
     try:
-        require_version(data, path, version)
-        return msgspec.json.decode(data, type=kind)
+        return decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
         raise RecordError(f"{path}: not a {name}: {error}") from None
 

@@ -33,7 +33,7 @@ __all__ = [
     "TrainingRecord",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 RECORD_NAME = "record.json"
 WEIGHTS_NAME, VOCABULARY_NAME = "weights.safetensors", "vocabulary.json"
 COLLAPSED_SHARE = 0.9
@@ -77,12 +77,12 @@ class TrainingRecord(Strict, frozen=True, kw_only=True):
     best_epochs: one, or one for each member of an ensemble, whose epochs are counted on from member to member; of a
     training in stages the last stage's best. started_from: None for fresh weights.
     collapsed: training ended on the plateau of a constant scorer (see `EpochLog`), whatever the best epoch was.
-    checkpoint: where they were trained by another program. Then all that the file doesn't tell is 0, empty or false,
-    the run's seed and its dataset's train fingerprint included.
+    checkpoint: where they were trained by another program. Then what the file doesn't tell is absent, and the run's
+    seed, 0, isn't known.
     """
 
-    steps: int
-    pairs_seen: int
+    steps: int | None
+    pairs_seen: int | None
     best_epochs: tuple[int, ...]
     parameters: int
     collapsed: bool
@@ -97,7 +97,8 @@ class EvaluationRecord(Strict, frozen=True, kw_only=True):
     metrics: by name (`i2t.R@1`, `t2i.MedR`, `rsum`), recalls in percent, not rounded.
     chance_rsum: the rsum of a scorer that can't tell anything apart.
     hubness: by direction, the skewness of N_10, how often each candidate is among a query's top 10; 0 is no hubs.
-    tile_images, tile_captions: the largest tile that was used. memory_budget_bytes: what it was fitted to, where known.
+    tile_images, tile_captions: the largest tile that was used, None where the scores were there already.
+    memory_budget_bytes: what it was fitted to, where known.
     queries: name of the file beside the record that holds the per-query results, or None where not kept.
     examples: name of the file that holds what the model looks at in a few pairs, or None where not asked for.
     transductive: a pair's score depended on what else was in the gallery, so other test queries were used.
@@ -112,9 +113,9 @@ class EvaluationRecord(Strict, frozen=True, kw_only=True):
     images: int
     captions: int
     task_fingerprint: str
-    features_fingerprint: str
-    tile_images: int
-    tile_captions: int
+    features_fingerprint: str | None
+    tile_images: int | None
+    tile_captions: int | None
     metrics: dict[str, float]
     chance_rsum: float
     hubness: dict[str, float]
@@ -139,11 +140,11 @@ class EvaluationRecord(Strict, frozen=True, kw_only=True):
 class RunRecord(Strict, frozen=True, kw_only=True):
     """One finished run, or (`parent` names the run) a finished run's weights evaluated once more on other data.
 
-    external: set where another system was ranked by the files that it wrote. Then the settings, the training and the
-    features are not known, and 0 or empty here.
+    external: set where another system was ranked by the files that it wrote. Then its settings, vocabulary, training,
+    weights and features are not known, and None here. job: of a training, what it was asked to do, see `runs.jobs`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     parent: str | None = None
     created: str
@@ -153,13 +154,39 @@ class RunRecord(Strict, frozen=True, kw_only=True):
     nondeterministic_reason: str | None = None
     environment: Environment
     dataset: DatasetFacts
-    vocabulary: VocabularyFacts
-    training: TrainingRecord
+    vocabulary: VocabularyFacts | None
+    training: TrainingRecord | None
     evaluations: tuple[EvaluationRecord, ...]
     timings: tuple[Measurement, ...]
-    weights_sha256: str
+    weights_sha256: str | None
     files: dict[str, str]
     external: ExternalFacts | None = None
+    job: str | None = None
+
+    @property
+    def checkpoint(self) -> CheckpointFacts | None:
+        """The other program's file that the weights are from, if they are."""
+        return None if self.training is None else self.training.checkpoint
+
+    @property
+    def epochs(self) -> tuple[EpochLog, ...]:
+        """What was followed in training, none where that isn't known."""
+        return () if self.training is None else self.training.epochs
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether training ended on the plateau of a constant scorer, as far as that is known."""
+        return self.training is not None and self.training.collapsed
+
+    @property
+    def pairs_seen(self) -> int | None:
+        """How many pairs the training showed, None where that isn't known."""
+        return None if self.training is None else self.training.pairs_seen
+
+    @property
+    def members(self) -> int:
+        """How many models were trained for it: more than one for an ensemble."""
+        return 1 if self.training is None else max(1, len(self.training.best_epochs))
 
     def evaluation(self, split: str) -> EvaluationRecord:
         """Return the evaluation of the split; RecordError where this run has none."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from camp_bench.errors import RecordError
 from camp_bench.records.files import write_whole
 from camp_bench.records.folders import unwritable
+from camp_bench.records.history import encode_record
 from camp_bench.records.run import RECORD_NAME, RunRecord
 
 __all__ = [
@@ -53,7 +54,7 @@ def create_scores(path: Path, images: int, captions: int) -> npt.NDArray[np.floa
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write `record.json` into a run's folder; its numbers must be finite (RecordError otherwise)."""
     _require_finite(msgspec.to_builtins(record), "record")
-    write_file(folder / RECORD_NAME, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
+    write_file(folder / RECORD_NAME, encode_record(record))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> str:

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.errors import ConfigError, RecordError, nearest
-from camp_bench.records import new_folder, read_arrays, read_record, write_file
-from camp_bench.records.run import EvaluationRecord
+from camp_bench.records import EvaluationRecord, RunFolder, new_folder, write_file
 
 __all__ = ["EXPORTS", "export_run"]
 
@@ -153,21 +152,13 @@ def _require_lists(where: str, arrays: dict[str, npt.NDArray[Any]], way: str, ca
 
 
 def _directions(run: Path, split: str, *, own_only: bool) -> tuple[list[_Direction], list[str]]:
-    record = read_record(run)
+    folder = RunFolder.open(run)
+    record = folder.record
     evaluation = record.evaluation(split)
-    if evaluation.queries is None:
-        raise RecordError(
-            f"{run}: keeps no per-query results of split '{split}'; take one it was evaluated on at its end"
-        )
-    arrays = read_arrays(run if run.is_dir() else run.parent, record, evaluation.queries)
-    missing = {"image_of", *(f"{way}_top_{part}" for way in ("i2t", "t2i") for part in ("ids", "scores"))} - set(arrays)
-    if missing:
-        raise RecordError(f"{run}: its {evaluation.queries} holds no {', '.join(sorted(missing))}; nothing to export")
+    arrays = folder.queries(evaluation, [f"{way}_top_{part}" for way in ("i2t", "t2i") for part in ("ids", "scores")])
     for way, candidates in (("i2t", evaluation.captions), ("t2i", evaluation.images)):
         _require_lists(f"{run}: {evaluation.queries}, {way}", arrays, way, candidates)
     image_of = arrays["image_of"].tolist()
-    if not all(0 <= image < evaluation.images for image in image_of):
-        raise RecordError(f"{run}: its captions belong to images beyond the {evaluation.images}; nothing to export")
     own: list[dict[int, int]] = [{} for _ in range(evaluation.images)]
     for caption, image in enumerate(image_of):
         own[image][caption] = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from camp_bench.comparison import run_seconds
-from camp_bench.records import EpochLog, RunRecord
+from camp_bench.records import EpochLog, RunRecord, TrainingRecord
 from camp_bench.report.document import Cell, Column, Document, Remark, Section, Sheet, listed_rows, number
 from camp_bench.report.results import METRICS, format_duration
 
@@ -60,11 +60,11 @@ def run_document(folder: Path, record: RunRecord) -> Document:
     )
     columns = (Column("what", right=False, whole=True), Column("value", right=False))
     sheets = [figures] if figures.rows else []
-    if record.training.epochs:
-        rows = listed_rows(_training(record.training.epochs))
+    if record.epochs:
+        rows = listed_rows(_training(record.epochs))
         sheets.append(Sheet("training", "Training", columns, rows, listed=True))
     sheets.append(Sheet("facts", "Rests on", columns, listed_rows(_facts(record)), listed=True))
-    notes = ["collapsed: its training ended on the plateau of a constant scorer"] if record.training.collapsed else []
+    notes = ["collapsed: its training ended on the plateau of a constant scorer"] if record.collapsed else []
     notes += [] if record.deterministic else [f"not deterministic: {record.nondeterministic_reason}"]
     title = f"{record.config.model} seed {record.config.seed} on {record.dataset.name}: {folder}"
     remarks = (*(Remark(note, "note") for note in notes), Remark(shlex.join(record.command)))
@@ -89,13 +89,16 @@ def _training(epochs: Sequence[EpochLog]) -> list[tuple[str, str]]:
 
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    training, place, data = record.training, record.environment, record.dataset
-    best = " and ".join(map(str, training.best_epochs)) or "unknown"
+    training, place, data, words = record.training, record.environment, record.dataset, record.vocabulary
+    weights = record.weights_sha256 or ""
     rows = [
         ("data", f"{data.source}, {data.images.get('train', 0):,} training images"),
-        ("training", f"{training.pairs_seen:,} pairs in {training.steps:,} steps, best epoch {best}"),
-        ("weights", f"{training.parameters:,}, {record.weights_sha256[:16]}"),
-        ("vocabulary", f"{record.vocabulary.size:,} words of {record.vocabulary.source}"),
+        ("training", "unknown" if training is None else _told(training)),
+        (
+            "weights",
+            "unknown" if training is None else f"{training.parameters:,}, {(record.weights_sha256 or '')[:16]}",
+        ),
+        ("vocabulary", "unknown" if words is None else f"{words.size:,} words of {words.source}"),
         ("settings", f"preset {record.config.preset}, {record.config.precision}"),
         ("machine", f"{place.device_name or place.processor}, {place.threads} threads, {place.system}"),
         ("program", f"camp-bench {place.camp_bench}, torch {place.packages.get('torch', 'unknown')}"),
@@ -103,10 +106,16 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     ]
     more = {
         "evaluates again": record.parent,
-        "started from": training.started_from.run_id if training.started_from else None,
-        "checkpoint": training.checkpoint.file if training.checkpoint else None,
+        "started from": training.started_from.run_id if training and training.started_from else None,
+        "checkpoint": record.checkpoint.file if record.checkpoint else None,
     }
     return rows + [(name, value) for name, value in more.items() if value]
+
+
+def _told(training: TrainingRecord) -> str:
+    pairs, steps = ("unknown" if count is None else f"{count:,}" for count in (training.pairs_seen, training.steps))
+    best = " and ".join(map(str, training.best_epochs)) or "unknown"
+    return f"{pairs} pairs in {steps} steps, best epoch {best}"
 
 
 def sparkline(values: Sequence[float]) -> str:

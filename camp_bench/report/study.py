@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from camp_bench.comparison.study import Study, pairs_per_second, setting_differences
+from camp_bench.records import RunRecord
 from camp_bench.report.comparison import title_of
 from camp_bench.report.document import Cell, Column, Document, Section, Sheet, listed_rows
 from camp_bench.report.results import format_duration
@@ -25,7 +26,7 @@ def runs_sheet(study: Study) -> Sheet:
             rate, rsum = pairs_per_second(run), run.evaluation.metrics["rsum"]
             texts = (record.run_id, row.label, str(record.config.seed), place.device_name or place.device)
             more = (str(place.threads), place.camp_bench + commit, place.packages.get("torch", "?"))
-            cells = [Cell(text) for text in (*texts, *more, record.weights_sha256[:8])]
+            cells = [Cell(text) for text in (*texts, *more, (record.weights_sha256 or "")[:8])]
             cells += [Cell(f"{rsum:.1f}", value=rsum), Cell("" if rate is None else f"{rate:,.0f}", value=rate)]
             lines.append((*cells, Cell(format_duration(seconds), value=seconds)))
     texts_left = ("run", "model", "device", "camp-bench", "torch", "weights")
@@ -44,14 +45,14 @@ def data_sheet(study: Study) -> Sheet:
     )
     rows = [
         ("dataset", f"{record.dataset.name}: {sizes}"),
-        ("features", f"{record.dataset.regions} regions of {record.dataset.feature_size:,} numbers"),
+        ("features", _features(record)),
         ("evaluated", f"{evaluation.split} split, protocol {evaluation.protocol}"),
         ("task fingerprint", evaluation.task_fingerprint),
     ]
     for name, values in (
         ("features fingerprint", [one.evaluation.features_fingerprint for one in every]),
         ("training fingerprint", [one.record.dataset.train_fingerprint for one in every]),
-        ("vocabulary", [f"{one.record.vocabulary.source}, {one.record.vocabulary.size:,} words" for one in every]),
+        ("vocabulary", [_words(one.record) for one in every]),
         ("system", [f"{one.record.environment.system}, {one.record.environment.processor}" for one in every]),
     ):
         rows.append((name, "; ".join(dict.fromkeys(value or "unknown" for value in values))))
@@ -65,6 +66,16 @@ def data_sheet(study: Study) -> Sheet:
     )
     columns = (Column("what", right=False, whole=True), Column("value", right=False))
     return Sheet("data", "Data", columns, listed_rows(rows), listed=True)
+
+
+def _words(record: RunRecord) -> str:
+    words = record.vocabulary
+    return "" if words is None else f"{words.source}, {words.size:,} words"
+
+
+def _features(record: RunRecord) -> str:
+    size = record.dataset.feature_size
+    return "unknown" if size is None else f"{record.dataset.regions} regions of {size:,} numbers"
 
 
 def settings_sheet(study: Study) -> Sheet:

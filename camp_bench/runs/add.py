@@ -1,7 +1,7 @@
 """Any other system as a record: ranked from the scores, or the vectors, that it wrote, like a model of our own.
 
 CLIP, BLIP or a search engine so stands in the same tables and passes through the same gate. What is not known of its
-training is 0 or empty in the record.
+training is absent from the record.
 """
 
 from __future__ import annotations
@@ -16,65 +16,33 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from camp_bench.config import RunConfig, Settings, parse_bytes, require_text, user_path
+from camp_bench.config import RunConfig, parse_bytes, require_text, user_path
 from camp_bench.data import open_dataset
 from camp_bench.data.dataset import Split
-from camp_bench.data.fingerprints import Fingerprints, task_fingerprint
+from camp_bench.data.fingerprints import task_fingerprint
 from camp_bench.data.judgements import MIN_GRADE, Judgements, check_relevance, read_judgements
 from camp_bench.data.matrices import array_file
 from camp_bench.errors import ConfigError, NumericError
-from camp_bench.evaluation.evaluate import Evaluation, folds_of, join_folds, told_of_whole
+from camp_bench.evaluation.evaluate import Evaluated, evaluate_folds, folds_of
+from camp_bench.evaluation.relevance import relevance_facts
 from camp_bench.machine.devices import explained_memory
 from camp_bench.machine.timing import timed
 from camp_bench.ranking.lists import known_metrics
-from camp_bench.ranking.metrics import chance_metrics, retrieval_metrics
-from camp_bench.ranking.tiles import TOP
+from camp_bench.ranking.tiles import TOP, Ranks
 from camp_bench.records import (
     DatasetFacts,
     ExternalFacts,
     RelevanceFacts,
     RunRecord,
-    TrainingRecord,
-    VocabularyFacts,
     file_sha256,
     new_run_folder,
     storable,
-    write_arrays,
-    write_record,
 )
 from camp_bench.runs.external import ExternalSource, Ranker, files_of, make_ranker
-from camp_bench.runs.keep import (
-    Reporter,
-    environment_of,
-    evaluation_record,
-    evaluation_timings,
-    query_arrays,
-    relevance_facts,
-)
+from camp_bench.runs.keep import Outcome, Reporter, environment_of, evaluation_timings, keep
 
 __all__ = ["ExternalSource", "add_external"]
 
-UNKNOWN = Settings(
-    dim=0,
-    word_dim=0,
-    word_spread=0.0,
-    epochs=0,
-    warmup_epochs=0,
-    batch_size=0,
-    optimizer="adam",
-    learning_rate=0.0,
-    momentum=0.0,
-    weight_decay=0.0,
-    decay_epochs=(),
-    clip_norm=0.0,
-    margin=0.0,
-    min_count=0,
-    max_words=0,
-    validate_every=0,
-    tile_images=0,
-    tile_captions=0,
-)
-"""What a record holds of the settings of a program that is not ours."""
 CPU = torch.device("cpu")
 
 
@@ -108,8 +76,7 @@ def add_external(
     with explained_memory("ask for less data"):
         dataset = open_dataset(data, (split,), features=False)
     of_split = dataset.split(split)
-    folds = folds_of(of_split, protocol)
-    if len(folds) > 1 and source.run_i2t is not None:
+    if len(folds_of(of_split, protocol)) > 1 and source.run_i2t is not None:
         raise ConfigError(
             f"--run-i2t: top lists are of a whole split, and {protocol} ranks in folds; leave --protocol out"
         )
@@ -117,18 +84,24 @@ def add_external(
     judged = None if relevance is None else read_judgements(relevance, of_split, grade)
     if judged is not None and judged.note:
         reporter.on_stage(f"note: {judged.note}")
-    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
     words = source.name, dataset.name, f"s{source.seed}", split, protocol
-    queries = f"queries_{split}.npz"
     with new_run_folder(user_path(results), started, *words) as (run_id, folder):
         reporter.on_stage(f"ranking {of_split.n_images:,} images and {of_split.n_captions:,} captions")
         try:
             on_tile = lambda done, total: reporter.on_tile(split, done, total)
-            found = _evaluate(of_split, folds, ranker, on_tile, budget, top, ends=judged is not None)
+            found = _rank_all(of_split, protocol, ranker, on_tile, judged)
         except NumericError as error:
             raise error.within(", ".join(str(file) for file in files.values())) from None
-        written = {queries: write_arrays(folder / queries, query_arrays(found, of_split, judged))}
-        record = RunRecord(
+        outcome = Outcome(
+            evaluated=found,
+            task=task_fingerprint(of_split),
+            features=None,
+            transductive=source.transductive,
+            relevance=_relevance(judged, found.ranks, grade, ranker),
+            judged=judged,
+            budget_bytes=budget,
+        )
+        about = RunRecord(
             run_id=run_id,
             created=started.isoformat(timespec="seconds"),
             command=tuple(command),
@@ -142,7 +115,7 @@ def add_external(
                 preset="external",
                 device="cpu",
                 precision="fp32",
-                settings=UNKNOWN,
+                settings=None,
                 options={},
             ),
             deterministic=True,
@@ -153,30 +126,20 @@ def add_external(
                 images={split: of_split.n_images},
                 captions={split: of_split.n_captions},
                 stored={split: of_split.stored},
-                regions=0,
-                feature_size=0,
-                train_fingerprint="",
+                regions=None,
+                feature_size=None,
+                train_fingerprint=None,
             ),
-            vocabulary=VocabularyFacts(source="train", tokenizer="", min_count=0, size=0, unknown_share={}),
-            training=TrainingRecord(steps=0, pairs_seen=0, best_epochs=(), parameters=0, collapsed=False, epochs=()),
-            evaluations=(
-                evaluation_record(
-                    found,
-                    of_split,
-                    Fingerprints(task=task_fingerprint(of_split), features="", train=""),
-                    protocol,
-                    queries=queries,
-                    transductive=source.transductive,
-                    relevance=_relevance(judged, found, grade, ranker),
-                ),
-            ),
+            vocabulary=None,
+            training=None,
+            evaluations=(),
             timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
-            weights_sha256="",
-            files=written,
+            weights_sha256=None,
+            files={},
             external=ExternalFacts(
                 files={what: storable(file.name) for what, file in files.items()},
                 sha256={what: file_sha256(array_file(file)[0]) for what, file in files.items()},
-                measure=source.measure if source.images else "lower is better" if source.lower_is_better else "",
+                measure=source.measure if source.images else "lower is better" if source.lower_is_better else None,
                 censored={
                     way: count
                     for way, ranks in (("i2t", found.ranks.i2t), ("t2i", found.ranks.t2i))
@@ -184,47 +147,28 @@ def add_external(
                 },
             ),
         )
-        write_record(folder, record)
+        record = keep(folder, about, (outcome,), {})
     return user_path(results) / run_id, record
 
 
-def _evaluate(
-    split: Split,
-    folds: Sequence[npt.NDArray[np.int64]],
-    ranker: Ranker,
-    on_tile: Callable[[int, int], None],
-    budget: int,
-    top: int,
-    *,
-    ends: bool,
-) -> Evaluation:
-    parts, captions = [], []
-    for fold in folds:
-        own, image_of = split.captions_of(fold)
-        captions.append(own)
-        with timed(CPU) as whole, told_of_whole(fold, own):
-            ranks = ranker.rank(fold, own, image_of, top, ends, on_tile)
-        metrics = retrieval_metrics(ranks.i2t.counts, ranks.t2i.counts)
-        for way, of_way in (("i2t", ranks.i2t), ("t2i", ranks.t2i)):
-            metrics = known_metrics(metrics, way, of_way)
-        parts.append(
-            Evaluation(
-                ranks=ranks,
-                metrics=metrics,
-                chance_rsum=chance_metrics(image_of, len(fold))["rsum"],
-                encode_seconds=0.0,
-                score_seconds=whole.seconds,
-                tile_images=0,
-                tile_captions=0,
-                memory_budget_bytes=budget,
-            )
-        )
-    return join_folds(parts, folds, captions)
+def _rank_all(
+    split: Split, protocol: str, ranker: Ranker, on_tile: Callable[[int, int], None], judged: Judgements | None
+) -> Evaluated:
+    """Rank each fold of the protocol; images and captions that a NumericError names are those of the whole split."""
+    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
+
+    def of_fold(images: npt.NDArray[np.int64], captions: npt.NDArray[np.int64]) -> Evaluated:
+        image_of = split.captions_of(images)[1]
+        with timed(CPU) as whole:
+            ranks = ranker.rank(images, captions, image_of, top, judged is not None, on_tile)
+        found = Evaluated.of_ranks(image_of, len(images), ranks, split=split, score_seconds=whole.seconds)
+        metrics = known_metrics(known_metrics(found.metrics, "i2t", ranks.i2t), "t2i", ranks.t2i)
+        return replace(found, metrics=metrics)
+
+    return evaluate_folds(split, protocol, of_fold)
 
 
-def _relevance(
-    judged: Judgements | None, evaluation: Evaluation, min_grade: float, ranker: Ranker
-) -> RelevanceFacts | None:
+def _relevance(judged: Judgements | None, ranks: Ranks, min_grade: float, ranker: Ranker) -> RelevanceFacts | None:
     """Return the metrics with several positives, None where there are none; correlations only of known scores."""
     if judged is None:
         return None
@@ -232,8 +176,8 @@ def _relevance(
     if graded is None:
         nobody = judged.images[:0]
         judged = replace(judged, images=nobody, captions=nobody, grades=judged.grades[:0])
-        return relevance_facts(judged, evaluation, min_grade, np.empty(0, dtype=np.float32), None)
+        return relevance_facts(judged, ranks, min_grade, np.empty(0, dtype=np.float32), None)
     images, captions = divmod(judged.i2t.keys, judged.i2t.candidates)
     of_captions, of_images = divmod(judged.t2i.keys, judged.t2i.candidates)
     true = [ranker.pairs(images, captions), ranker.pairs(of_images, of_captions)]
-    return relevance_facts(judged, evaluation, min_grade, graded, [one for one in true if one is not None])
+    return relevance_facts(judged, ranks, min_grade, graded, [one for one in true if one is not None])

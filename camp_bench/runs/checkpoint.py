@@ -80,7 +80,7 @@ def parse_checkpoints(checkpoints: Sequence[str], vocabularies: Sequence[str]) -
 def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> FinishedRun:
     """Read a checkpoint of VSE++, SCAN or CAMP with its vocabulary; nothing that the files hold is run.
 
-    The record says what the file tells of the training; what it doesn't tell is 0, empty or false there. Raises
+    The record says what the file tells of the training; what it doesn't tell is left out. Raises
     CheckpointError for files that can't be used, don't belong together or are of another model than `source.model`.
     """
     with explained_memory(OUT_OF_MEMORY):
@@ -119,7 +119,7 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
             stored={},
             regions=0,
             feature_size=found.shape.feature_size,
-            train_fingerprint="",
+            train_fingerprint=None,
         ),
         vocabulary=VocabularyFacts(
             source="train+dev",
@@ -129,8 +129,8 @@ def open_checkpoint(source: CheckpointSource, command: Sequence[str] = ()) -> Fi
             unknown_share={},
         ),
         training=TrainingRecord(
-            steps=found.steps or 0,
-            pairs_seen=0,
+            steps=found.steps,
+            pairs_seen=None,
             best_epochs=() if found.epoch is None else (found.epoch,),
             parameters=sum(weight.numel() for weight in found.weights.values()),
             collapsed=False,
@@ -195,6 +195,7 @@ def evaluate_checkpoints(
         memory_budget=experiment.settings.get("memory_budget"),
         adapt=experiment.settings.get("adapt", False),
         save_scores=experiment.save_scores,
+        trust_cache=experiment.trust_cache,
     )
     runs = []
     for source in sources:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import torch
 
 from camp_bench.config import MAX_WHOLE, check_examples, require_text, resolve_settings
 from camp_bench.config.protocols import require_one_gallery
 from camp_bench.data import Dataset, open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
-from camp_bench.data.fingerprints import Fingerprints, features_fingerprint, task_fingerprint
-from camp_bench.data.judgements import MIN_GRADE, check_relevance, read_judgements
+from camp_bench.data.fingerprints import features_fingerprint, task_fingerprint
+from camp_bench.data.judgements import MIN_GRADE, Judgements, check_relevance, read_judgements
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.evaluation.attention import example_arrays
 from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
-from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
+from camp_bench.evaluation.evaluate import Asked, evaluate, folds_of
+from camp_bench.evaluation.relevance import JudgedScores
 from camp_bench.evaluation.spot_check import score_again
+from camp_bench.evaluation.tiles import Tiling
 from camp_bench.evaluation.transductive import is_transductive
 from camp_bench.machine.devices import (
     explained_memory,
@@ -30,20 +33,17 @@ from camp_bench.machine.devices import (
     strict_numerics,
 )
 from camp_bench.ranking.tiles import TOP
-from camp_bench.records import CascadeFacts, RunRecord, new_run_folder, write_arrays, write_file, write_record
+from camp_bench.records import CascadeFacts, Environment, RunRecord, new_run_folder
 from camp_bench.runs.keep import (
     OUT_OF_MEMORY,
-    PairScores,
+    Outcome,
     Reporter,
     ScoreFile,
     dataset_facts,
     environment_of,
-    evaluation_record,
     evaluation_timings,
-    query_arrays,
-    relevance_facts,
+    keep,
     told_of,
-    true_scores,
 )
 from camp_bench.runs.saved import FinishedRun, open_run
 
@@ -59,6 +59,7 @@ class EvaluationRequest:
     what the model looks at. allow_plugins: see `open_run`. rerank: score only so many candidates a query, which the run
     `proposer` proposes, and measure beside it what scoring every pair gives. relevance, min_grade: count more positives
     as well, see `read_judgements`. precision: in which to encode and score; fp32 is measured beside another one.
+    trust_cache: see `features_fingerprint`.
     """
 
     data: str | None = None
@@ -75,6 +76,7 @@ class EvaluationRequest:
     relevance: str | None = None
     min_grade: float | None = None
     precision: str = "fp32"
+    trust_cache: bool = False
 
 
 def evaluate_run(
@@ -92,132 +94,158 @@ def evaluate_run(
     CampBenchError for a run, data, split or protocol that can't be used or don't fit each other.
     """
     clock, started = time.perf_counter(), dt.datetime.now(dt.UTC)
+    _check(asked)
+    job = _load(run, asked, reporter)
+    parent = job.run.record
+    words = [parent.config.model, job.corpus.dataset.name, f"s{parent.config.seed}", asked.split, asked.protocol]
+    words += [] if asked.rerank is None else [f"rerank{asked.rerank}"]
+    words += [] if asked.precision == "fp32" else [asked.precision]
+    with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
+        scores = ScoreFile(home, job.items.split) if asked.save_scores else None
+        outcome, reasons = _evaluate(job, asked, scores, lambda done, total: reporter.on_tile(asked.split, done, total))
+        assert parent.vocabulary is not None  # what has weights has words
+        about = msgspec.structs.replace(
+            parent,
+            run_id=run_id,
+            parent=None if job.run.files else parent.run_id,
+            created=started.isoformat(timespec="seconds"),
+            command=tuple(command),
+            deterministic=parent.deterministic and not reasons,
+            nondeterministic_reason=reasons[0] if reasons else parent.nondeterministic_reason,
+            environment=job.environment,
+            dataset=dataset_facts(job.corpus, parent.dataset.train_fingerprint),
+            vocabulary=msgspec.structs.replace(
+                parent.vocabulary, unknown_share=job.corpus.unknown_shares(job.run.vocabulary)
+            ),
+            timings=evaluation_timings(outcome.evaluated, run_seconds=time.perf_counter() - clock),
+        )
+        record = keep(home, about, (outcome,), job.run.files)
+    return results / run_id, record
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What an evaluation needs. items: the split in the run's words; proposer: who proposes candidates, with its own.
+
+    task, features: fingerprints.
+    """
+
+    run: FinishedRun
+    corpus: Corpus
+    items: TokenizedSplit
+    proposer: tuple[FinishedRun, TokenizedSplit] | None
+    judged: Judgements | None
+    task: str
+    features: str
+    device: torch.device
+    environment: Environment
+
+
+def _load(run: Path | FinishedRun, asked: EvaluationRequest, reporter: Reporter) -> _Job:
+    """Read the run and its data; what doesn't fit is refused here, before any work."""
+    device = resolve_device(asked.device)
+    require_precision(device, asked.precision)
+    environment = environment_of(device)
+    if isinstance(run, Path):
+        run = open_run(run, allow_plugins=asked.allow_plugins)
+    cheap = None if asked.proposer is None else open_run(asked.proposer, allow_plugins=asked.allow_plugins)
+    source = run.record.config.data if asked.data is None else asked.data
+    require_text("data", source)
+    reporter.on_stage(f"reading {source}")
+    corpus = Corpus(_open(source, asked.split, given=asked.data is not None), (asked.split,))
+    split = corpus.splits[asked.split]
+    for one in (run, cheap):
+        if one is not None and split.feature_size != one.record.dataset.feature_size:
+            raise DataError(
+                f"{corpus.dataset.source}: features of size {split.feature_size}, {one.record.run_id} was trained "
+                f"on size {one.record.dataset.feature_size}; give data of the same features"
+            )
+    folds_of(split, asked.protocol)
+    judged = None if asked.relevance is None else read_judgements(asked.relevance, split, _grade(asked))
+    if judged is not None and judged.note:
+        reporter.on_stage(f"note: {judged.note}")
+    return _Job(
+        run=run,
+        corpus=corpus,
+        items=corpus.encoded(asked.split, run.vocabulary, run.model.settings.max_words),
+        proposer=None
+        if cheap is None
+        else (cheap, corpus.encoded(asked.split, cheap.vocabulary, cheap.model.settings.max_words)),
+        judged=judged,
+        task=task_fingerprint(split),
+        features=features_fingerprint(split, corpus.dataset.cache, trust_cache=asked.trust_cache),
+        device=device,
+        environment=environment,
+    )
+
+
+def _evaluate(
+    job: _Job, asked: EvaluationRequest, scores: ScoreFile | None, on_tile: Callable[[int, int], None]
+) -> tuple[Outcome, list[str]]:
+    """Rank, and return what was found with the reasons why it may not be the same again."""
+    judged = None if job.judged is None else JudgedScores(job.judged)
+    how = Asked(
+        device=job.device,
+        protocol=asked.protocol,
+        precision=asked.precision,
+        tiling=_tiling(job.run, asked),
+        top=TOP if judged is None else judged.top,
+        ends=judged is not None,
+        on_tile=on_tile,
+        on_scores=told_of(scores, judged),
+    )
+    model, models = job.run.model.to(job.device), [(job.run.model, job.items)]
+    facts: CascadeFacts | None = None
+    exact: dict[str, float] | None = None
+    with strict_numerics(job.device), nondeterminism(job.device) as reasons:
+        if job.proposer is None or asked.rerank is None:
+            found = ranked = evaluate(model, job.items, how)
+            if asked.precision != "fp32":
+                plain = replace(how, precision="fp32", top=TOP, ends=False, on_scores=None)
+                exact = evaluate(model, job.items, plain).metrics
+        else:
+            cheap, proposed = job.proposer
+            models.append((cheap.model, proposed))
+            cascade = evaluate_cascade(
+                model, cheap.model.to(job.device), job.items, proposed, asked.rerank, how, _tiling(cheap, asked)
+            )
+            found, ranked = cascade.reranked, cascade.full
+            facts = _cascade_facts(cascade, asked.rerank, cheap.record)
+        transductive = any(is_transductive(one, items, job.device) for one, items in models)
+        check = score_again(model, job.items, ranked.ranks, job.device) if asked.precision == "fp32" else None
+    looked_at = None
+    if asked.examples:
+        words = job.run.vocabulary
+        looked_at = example_arrays(model, job.items, words, found.ranks.t2i, asked.examples, job.device)
+    outcome = Outcome(
+        evaluated=found,
+        task=job.task,
+        features=job.features,
+        transductive=transductive,
+        examples=looked_at,
+        scores=scores,
+        cascade=facts,
+        relevance=None if judged is None else judged.facts(found.ranks, _grade(asked)),
+        judged=job.judged,
+        fp32_metrics=exact,
+        score_check=check,
+    )
+    return outcome, reasons
+
+
+def _grade(asked: EvaluationRequest) -> float:
+    return MIN_GRADE if asked.min_grade is None else asked.min_grade
+
+
+def _check(asked: EvaluationRequest) -> None:
+    """Raise ConfigError for what makes no sense together."""
     check_examples(asked.examples)
     _check_cascade(asked)
     check_relevance(asked.relevance, asked.min_grade, asked.protocol)
     if asked.relevance is not None and asked.rerank is not None:
         raise ConfigError("relevance: needs every pair's score; leave out --relevance or --rerank")
-    split, protocol, precision, rerank = asked.split, asked.protocol, asked.precision, asked.rerank
-    grade = MIN_GRADE if asked.min_grade is None else asked.min_grade
-    place = resolve_device(asked.device)
-    require_precision(place, precision)
-    if rerank is not None and precision != "fp32":
-        raise ConfigError(f"rerank: is scored in fp32; leave out --rerank or --score-precision {precision}")
-    environment = environment_of(place)
-    if isinstance(run, Path):
-        run = open_run(run, allow_plugins=asked.allow_plugins)
-    cheap = None if asked.proposer is None else open_run(asked.proposer, allow_plugins=asked.allow_plugins)
-    parent = run.record
-    source = parent.config.data if asked.data is None else asked.data
-    require_text("data", source)
-    reporter.on_stage(f"reading {source}")
-    corpus = Corpus(_open(source, split, given=asked.data is not None), (split,))
-    of_split = corpus.splits[split]
-    for one in (run, cheap):
-        if one is not None and of_split.feature_size != one.record.dataset.feature_size:
-            raise DataError(
-                f"{corpus.dataset.source}: features of size {of_split.feature_size}, {one.record.run_id} was trained "
-                f"on size {one.record.dataset.feature_size}; give data of the same features"
-            )
-    folds = folds_of(of_split, protocol)
-    judged = None if asked.relevance is None else read_judgements(asked.relevance, of_split, grade)
-    if judged is not None and judged.note:
-        reporter.on_stage(f"note: {judged.note}")
-    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
-    cache = corpus.dataset.cache
-    prints = Fingerprints(
-        task_fingerprint(of_split), features_fingerprint(of_split, cache), parent.dataset.train_fingerprint
-    )
-    encoded = _fitted(run, corpus, asked)
-    words = [parent.config.model, corpus.dataset.name, f"s{parent.config.seed}", split, protocol]
-    if rerank is not None:
-        words.append(f"rerank{rerank}")
-    if precision != "fp32":
-        words.append(precision)
-    queries, looked = f"queries_{split}.npz", f"examples_{split}.npz"
-    with new_run_folder(results, started, *words) as (run_id, home), explained_memory(OUT_OF_MEMORY):
-        scores = ScoreFile(home, of_split) if asked.save_scores else None
-        with strict_numerics(place), nondeterminism(place) as reasons:
-            on_tile = lambda done, total: reporter.on_tile(split, done, total)
-            graded = None if judged is None else PairScores(judged.images, judged.captions)
-            true = None if judged is None else true_scores(judged)
-            on_scores = told_of(scores, graded, *(true or ()))
-            facts: CascadeFacts | None = None
-            exact: dict[str, float] | None = None
-            if cheap is None or rerank is None:
-                found = evaluate_folds(
-                    run.model.to(place),
-                    encoded,
-                    folds,
-                    place,
-                    on_tile=on_tile,
-                    on_scores=on_scores,
-                    top=top,
-                    ends=judged is not None,
-                    precision=precision,
-                )
-                transductive = is_transductive(run.model, encoded, place)
-                checked = score_again(run.model, encoded, found.ranks, place) if precision == "fp32" else None
-                if precision != "fp32":
-                    exact = evaluate_folds(run.model, encoded, folds, place, on_tile=on_tile).metrics
-            else:
-                proposed = _fitted(cheap, corpus, asked)
-                cascade = evaluate_cascade(
-                    run.model.to(place),
-                    cheap.model.to(place),
-                    encoded,
-                    proposed,
-                    rerank,
-                    place,
-                    on_tile=on_tile,
-                    on_scores=on_scores,
-                )
-                found, facts = cascade.reranked, _cascade_facts(cascade, rerank, cheap.record)
-                both = ((run.model, encoded), (cheap.model, proposed))
-                transductive = any(is_transductive(model, items, place) for model, items in both)
-                checked = score_again(run.model, encoded, cascade.full.ranks, place)
-        files = {name: write_file(home / name, data) for name, data in run.files.items()}
-        files[queries] = write_arrays(home / queries, query_arrays(found, of_split, judged))
-        if asked.examples:
-            looked_at = example_arrays(run.model, encoded, run.vocabulary, found.ranks.t2i, asked.examples, place)
-            files[looked] = write_arrays(home / looked, looked_at)
-        if scores is not None:
-            files[scores.name] = scores.finish()
-        record = msgspec.structs.replace(
-            parent,
-            run_id=run_id,
-            parent=None if run.files else parent.run_id,
-            created=started.isoformat(timespec="seconds"),
-            command=tuple(command),
-            deterministic=parent.deterministic and not reasons,
-            nondeterministic_reason=reasons[0] if reasons else parent.nondeterministic_reason,
-            environment=environment,
-            dataset=dataset_facts(corpus, parent.dataset.train_fingerprint),
-            vocabulary=msgspec.structs.replace(parent.vocabulary, unknown_share=corpus.unknown_shares(run.vocabulary)),
-            evaluations=(
-                evaluation_record(
-                    found,
-                    of_split,
-                    prints,
-                    protocol,
-                    queries=queries,
-                    examples=looked if asked.examples else None,
-                    transductive=transductive,
-                    score_check=checked,
-                    scores=None if scores is None else scores.name,
-                    cascade=facts,
-                    relevance=None
-                    if judged is None or graded is None or true is None
-                    else relevance_facts(judged, found, grade, graded.scores, [pairs.scores for pairs in true]),
-                    precision=precision,
-                    fp32_metrics=exact,
-                ),
-            ),
-            timings=evaluation_timings(found, run_seconds=time.perf_counter() - clock),
-            files=files,
-        )
-        write_record(home, record)
-    return results / run_id, record
+    if asked.rerank is not None and asked.precision != "fp32":
+        raise ConfigError(f"rerank: is scored in fp32; leave out --rerank or --score-precision {asked.precision}")
 
 
 def _check_cascade(asked: EvaluationRequest) -> None:
@@ -230,15 +258,11 @@ def _check_cascade(asked: EvaluationRequest) -> None:
         require_one_gallery("rerank", asked.protocol)
 
 
-def _fitted(run: FinishedRun, corpus: Corpus, asked: EvaluationRequest) -> TokenizedSplit:
-    """Give the run's model what was asked of memory, and return the split in its words."""
-    settings = run.record.config.settings
-    changes = {
-        "adapt": asked.adapt or settings.adapt,
-        "memory_budget": asked.memory_budget or settings.memory_budget,
-    }
-    run.model.settings = resolve_settings(settings, changes)
-    return corpus.encoded(asked.split, run.vocabulary, settings.max_words)
+def _tiling(run: FinishedRun, asked: EvaluationRequest) -> Tiling:
+    """Return the tiles of the run's settings, with what was asked of memory."""
+    own = run.model.settings
+    changes = {"adapt": asked.adapt or own.adapt, "memory_budget": asked.memory_budget or own.memory_budget}
+    return Tiling.of(resolve_settings(own, changes))
 
 
 def _cascade_facts(cascade: Cascade, rerank: int, proposer: RunRecord) -> CascadeFacts:
@@ -246,7 +270,7 @@ def _cascade_facts(cascade: Cascade, rerank: int, proposer: RunRecord) -> Cascad
         rerank=rerank,
         proposer=proposer.run_id,
         proposer_model=proposer.config.model,
-        proposer_weights_sha256=proposer.weights_sha256,
+        proposer_weights_sha256=proposer.weights_sha256 or "",
         pairs_scored=cascade.pairs_scored,
         pairs=cascade.pairs,
         seconds=cascade.seconds,

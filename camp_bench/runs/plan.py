@@ -19,11 +19,15 @@ __all__ = ["RunPlan", "plan_runs", "resolved_experiment"]
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """One run to do. model: as the user named it; `variant` and `config.model` give the full name."""
+    """One run to do. model: as the user named it; `variant` and `config.model` give the full name.
+
+    settings: those of the config.
+    """
 
     model: str
     variant: Variant
     options: msgspec.Struct
+    settings: Settings
     config: RunConfig
 
 
@@ -53,7 +57,7 @@ def plan_runs(experiment: Experiment) -> tuple[RunPlan, ...]:
 def resolved_experiment(experiment: Experiment) -> Experiment:
     """Return an experiment that means the same and leaves nothing to a preset or to the choice of a device."""
     plans = plan_runs(experiment)
-    tables = {plan.model: msgspec.to_builtins(plan.config.settings) | plan.config.options for plan in plans}
+    tables = {plan.model: msgspec.to_builtins(plan.settings) | plan.config.options for plan in plans}
     preset, device = plans[0].config.preset, plans[0].config.device
     return msgspec.structs.replace(experiment, preset=preset, device=device, settings={}, model=tables)
 
@@ -84,7 +88,7 @@ def _plan(experiment: Experiment, model: str, device: str, initial: RunRecord | 
         init_from=experiment.init_from,
         tokenizer=experiment.tokenizer,
     )
-    return RunPlan(model, variant, options, config)
+    return RunPlan(model, variant, options, settings, config)
 
 
 def _check_stages(settings: Settings, variant: Variant) -> None:

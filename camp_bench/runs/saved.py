@@ -16,7 +16,7 @@ from camp_bench.machine.devices import explained_memory
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.plugins import is_plugin, load_plugin
 from camp_bench.models.registry import build_model, find_variant, resolve_options
-from camp_bench.records import VOCABULARY_NAME, WEIGHTS_NAME, RunRecord, read_file, read_record
+from camp_bench.records import WEIGHTS_NAME, RunFolder, RunRecord
 
 __all__ = ["FinishedRun", "open_run"]
 
@@ -39,33 +39,28 @@ def open_run(folder: Path, *, allow_plugins: bool = False) -> FinishedRun:
 
     allow_plugins: import the plug-in that the run's model is, if it is one, which runs its code.
     """
-    record = read_record(folder)
-    home = folder if folder.is_dir() else folder.parent
-    if record.external is not None:
-        raise RecordError(
-            f"{home}: is another system, which holds no weights; add it again with what you want of it, such as "
-            f"--relevance or --protocol"
-        )
-    if WEIGHTS_NAME not in record.files:
-        raise RecordError(f"{home}: holds no weights; give the run that was trained, {record.parent or 'not this one'}")
-    config = record.config
+    run = RunFolder.open(folder)
+    home, record, config = run.path, run.record, run.record.config
+    weights = run.weights()
     try:
-        vocabulary = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME))
+        vocabulary = Vocabulary.from_json(run.vocabulary())
         if allow_plugins and is_plugin(config.model):
             load_plugin(config.model)
         variant = find_variant(config.model)
         options = resolve_options(variant, config.options)
+        if config.settings is None:
+            raise ConfigError("settings: are of another system and not known")
         settings = resolve_settings(config.settings)
         check_seeds((config.seed,))
-        if record.dataset.feature_size < 1:
-            raise ConfigError(f"feature_size: got {record.dataset.feature_size}, expected 1 or more")
+        if (feature_size := record.dataset.feature_size or 0) < 1:
+            raise ConfigError(f"feature_size: got {feature_size}, expected 1 or more")
     except (ConfigError, DataError) as error:
         raise RecordError(f"{home}: not a run that can be used: {error}") from None
-    shape = Shape(vocabulary_size=len(vocabulary), feature_size=record.dataset.feature_size)
+    shape = Shape(vocabulary_size=len(vocabulary), feature_size=feature_size)
     with explained_memory("is the record the one that was written?"):
         model = build_model(variant, settings, options, shape, config.seed)
     try:
-        model.load_state_dict(safetensors.torch.load(read_file(home, record, WEIGHTS_NAME)))
+        model.load_state_dict(safetensors.torch.load(weights))
     except (RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise RecordError(f"{home / WEIGHTS_NAME}: not weights of {variant.name} as recorded ({reason})") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import safetensors
@@ -17,7 +16,7 @@ from camp_bench.data.vocabulary import Vocabulary
 from camp_bench.errors import ConfigError, DataError, RecordError
 from camp_bench.models.base import PairModel
 from camp_bench.models.registry import ALIASES
-from camp_bench.records import VOCABULARY_NAME, WEIGHTS_NAME, RunRecord, read_file, read_record
+from camp_bench.records import RunFolder, RunRecord
 
 __all__ = ["InitialWeights", "read_initial", "read_initial_weights", "remaining_stages", "require_fit"]
 
@@ -33,24 +32,23 @@ class InitialWeights:
 
 def read_initial(init_from: str) -> RunRecord:
     """Return the record of a run to start from; RecordError where it can't be read or has no weights."""
-    record = read_record(user_path(init_from))
-    if WEIGHTS_NAME not in record.files:
-        raise RecordError(
-            f"init_from: {init_from} holds no weights; give the run that was trained, {record.parent or 'not this one'}"
-        )
-    return record
+    try:
+        run = RunFolder.open(user_path(init_from))
+        run.require_weights()
+    except RecordError as error:
+        raise RecordError(f"init_from: {error}") from None
+    return run.record
 
 
 def read_initial_weights(init_from: str) -> InitialWeights:
     """Load what a run left; RecordError where a file is missing or not the one that it recorded."""
-    record, path = read_initial(init_from), user_path(init_from)
-    home: Path = path if path.is_dir() else path.parent
     try:
-        weights = safetensors.torch.load(read_file(home, record, WEIGHTS_NAME))
-        words = Vocabulary.from_json(read_file(home, record, VOCABULARY_NAME)).words
+        run = RunFolder.open(user_path(init_from))
+        weights = safetensors.torch.load(run.weights())
+        words = Vocabulary.from_json(run.vocabulary()).words
     except (safetensors.SafetensorError, DataError) as error:
         raise RecordError(f"init_from: {init_from} is not a run that can be used: {error}") from None
-    return InitialWeights(record, weights, words)
+    return InitialWeights(run.record, weights, words)
 
 
 def remaining_stages(settings: Settings, model: str, record: RunRecord) -> Settings:

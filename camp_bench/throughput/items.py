@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import TokenizedSplit
-from camp_bench.evaluation.tiles import prepare_caption_tile, prepare_image_tile, tile_size
+from camp_bench.evaluation.tiles import Tiling, fitted, prepare_caption_tile, prepare_image_tile
 from camp_bench.models.base import PairModel, Prepared
 from camp_bench.ranking.grid import TileGrid, build_grid
 from camp_bench.ranking.tiles import Ranks, rank_tiles
@@ -55,7 +55,8 @@ class Gallery:
 
 def build_gallery(model: PairModel, items: TokenizedSplit, device: torch.device) -> Gallery:
     """Encode and prepare all items in the grid that evaluation would take; equal captions are not shared here."""
-    size = tile_size(model, items.split, items.token_ids, model.settings.memory_budget_bytes)
+    tile = fitted(Tiling.of(model.settings), model, items)
+    size = tile.images, tile.captions
     grid = build_grid(
         items.split.image_of,
         items.split.n_images,

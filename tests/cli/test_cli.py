@@ -183,7 +183,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_so(tmp_path: Path) -> None:
             break
     out, err = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert err.splitlines()[-1] == "stopped: 1 run(s) finished, nothing of the one in progress was kept"
+    assert err.splitlines()[-1] == "stopped: 1 run(s) finished; the same command goes on with the rest"
     (folder,) = list_records(tmp_path)
     assert folder.name in out
     assert read_record(folder).config.model == "vsepp"

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from comparison_examples import read_back, write_run
+from comparison_examples import write_run
+from examples import read_back
 
 import camp_bench
 from camp_bench.comparison import CompareOptions, compare, compare_groups
@@ -184,7 +185,7 @@ def test_what_differs_is_named_and_shown(tmp_path: Path) -> None:
 
 def test_training_by_another_program_is_not_known_and_no_budget(tmp_path: Path) -> None:
     write_run(tmp_path, model="camp", training={"pairs_seen": 100})
-    write_run(tmp_path, model="scan", training={"pairs_seen": 0}, dataset={"train_fingerprint": ""})
+    write_run(tmp_path, model="scan", training={"pairs_seen": None}, dataset={"train_fingerprint": None})
     table = compare(tmp_path, QUICK)
     assert {row.label: row.training for row in table.rows} == {"camp": "A", "scan": "?"}
     assert not any("budgets differ" in note or "training data differ" in note for note in table.notes)
@@ -366,7 +367,7 @@ def test_a_cascade_is_a_row_of_its_own(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_said_to_be(tmp_path: Path) -> None:
-    for model, features, seen in (("camp", "one", 10), ("vsepp", "two", 10), ("clip", "", 0)):
+    for model, features, seen in (("camp", "one", 10), ("vsepp", "two", 10), ("clip", None, None)):
         evaluation = {"features_fingerprint": features}
         write_run(tmp_path, model=model, evaluation=evaluation, training={"pairs_seen": seen})
     table = compare(tmp_path, QUICK)

@@ -94,7 +94,7 @@ def test_weights_of_another_program_are_named_and_have_no_training_data_to_compa
     )
     record = example_record(model="scan")
     training = msgspec.structs.replace(record.training, checkpoint=facts)
-    dataset = msgspec.structs.replace(record.dataset, train_fingerprint="")
+    dataset = msgspec.structs.replace(record.dataset, train_fingerprint=None)
     foreign = msgspec.structs.replace(record, training=training, dataset=dataset)
     (note,) = group_results([example_record(), foreign])[0].notes
     assert note.startswith("scan-s0 was trained by another program (scan.pth.tar): its seed")

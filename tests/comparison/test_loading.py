@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from comparison_examples import read_back, write_run
-from examples import lock
+from comparison_examples import write_run
+from examples import lock, read_back
 
 from camp_bench.comparison import load_runs
 from camp_bench.errors import RecordError

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -313,6 +314,43 @@ def test_changed_features_are_read_again(folder: Path, hashed: list[str], times:
     assert hashed == ["test", "test"]
 
 
+def rewrite(folder: Path, features: np.ndarray) -> None:
+    """Change the features of test in place and put the time stamp back, as rsync and tar do."""
+    file = folder / "test_ims.npy"
+    stamp = file.stat().st_mtime_ns
+    stored = np.load(file, mmap_mode="r+")
+    stored[:] = features
+    stored.flush()
+    del stored
+    os.utime(file, ns=(stamp, stamp))
+
+
+@pytest.mark.parametrize("trust_cache", [False, True])
+def test_features_changed_under_the_same_time_stamp_are_read_again(
+    folder: Path, hashed: list[str], trust_cache: bool
+) -> None:
+    split = open_folder(folder).split("test")
+    before = features_fingerprint(split, folder)
+    rewrite(folder, np.zeros_like(split.features))
+    assert features_fingerprint(open_folder(folder).split("test"), folder, trust_cache=trust_cache) != before
+    assert hashed == ["test", "test"]
+
+
+def test_a_cache_that_comes_with_a_copy_is_believed_only_where_that_is_asked_for(
+    folder: Path, hashed: list[str]
+) -> None:
+    before = features_fingerprint(open_folder(folder).split("test"), folder)
+    file = folder / "test_ims.npy"
+    copy = folder / "copy"
+    shutil.copy2(file, copy)
+    copy.replace(file)
+    split = open_folder(folder).split("test")
+    assert features_fingerprint(split, folder, trust_cache=True) == before
+    assert hashed == ["test"]
+    assert features_fingerprint(split, folder) == before
+    assert hashed == ["test", "test"]
+
+
 def test_other_rows_of_the_same_file_are_read_again(folder: Path, hashed: list[str]) -> None:
     split = open_folder(folder).split("test")
     before = features_fingerprint(split, folder)
@@ -386,7 +424,7 @@ def broken(change: Callable[[dict[str, dict[str, dict[str, object]]]], object]) 
         lambda _: "[]",
         lambda _: "\0\0\0",
         lambda text: text[: len(text) // 2],
-        broken(lambda content: content.update(schema_version=2)),  # type: ignore[call-overload]
+        broken(lambda content: content.update(schema_version=3)),  # type: ignore[call-overload]
         broken(lambda content: content.update(more={})),
         broken(lambda content: content["features"]["test_ims.npy"].update(sha256="f00")),
         broken(lambda content: content["features"]["test_ims.npy"].update(size="1")),

@@ -13,8 +13,8 @@ from camp_bench.config import Experiment
 from camp_bench.errors import ConfigError
 from camp_bench.records import read_arrays, read_record
 from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
+from camp_bench.runs.experiment import run_experiment
 from camp_bench.runs.plan import plan_runs
-from camp_bench.runs.train_run import run_experiment
 
 WANTED = 3
 

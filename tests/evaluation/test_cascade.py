@@ -12,6 +12,7 @@ from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.errors import DeviceError, NumericError
 from camp_bench.evaluation.cascade import Cascade, evaluate_cascade
+from camp_bench.evaluation.evaluate import Asked
 from camp_bench.models.base import PairModel, Prepared, Shape
 from camp_bench.models.registry import build_model, find_variant
 from camp_bench.models.scan.model import Scan
@@ -36,7 +37,12 @@ def make_model(name: str, items: TokenizedSplit, **changes: object) -> PairModel
 @pytest.mark.parametrize("name", ["scan", "camp"])
 def test_proposing_everything_changes_nothing(items: TokenizedSplit, name: str, budget: str) -> None:
     found = evaluate_cascade(
-        make_model(name, items, memory_budget=budget), make_model("vsepp", items), items, items, 10_000, CPU
+        make_model(name, items, memory_budget=budget),
+        make_model("vsepp", items),
+        items,
+        items,
+        10_000,
+        Asked(device=CPU),
     )
     assert found.pairs_scored == found.pairs <= items.split.n_images * items.split.n_captions
     for direction in ("i2t", "t2i"):
@@ -48,7 +54,7 @@ def test_proposing_everything_changes_nothing(items: TokenizedSplit, name: str, 
 
 def test_only_the_union_of_both_directions_is_scored(items: TokenizedSplit) -> None:
     split = items.split
-    found = evaluate_cascade(make_model("scan", items), make_model("vsepp", items), items, items, 2, CPU)
+    found = evaluate_cascade(make_model("scan", items), make_model("vsepp", items), items, items, 2, Asked(device=CPU))
     assert 2 * split.n_images <= found.pairs_scored <= 2 * (split.n_images + split.n_captions)
     assert found.pairs_scored < found.pairs
     assert found.reranked.ranks.i2t.top_ids.shape == (split.n_images, 2)
@@ -57,7 +63,7 @@ def test_only_the_union_of_both_directions_is_scored(items: TokenizedSplit) -> N
 
 def test_a_model_that_proposes_to_itself_keeps_its_first_places(items: TokenizedSplit) -> None:
     model = make_model("scan", items)
-    found = evaluate_cascade(model, model, items, items, 4, CPU)
+    found = evaluate_cascade(model, model, items, items, 4, Asked(device=CPU))
     for direction in ("i2t", "t2i"):
         one, other = getattr(found.reranked.ranks, direction), getattr(found.full.ranks, direction)
         np.testing.assert_allclose(one.top_scores, other.top_scores[:, :4], atol=2e-6)
@@ -66,7 +72,7 @@ def test_a_model_that_proposes_to_itself_keeps_its_first_places(items: Tokenized
 
 def test_models_are_left_in_the_mode_they_were_in(items: TokenizedSplit) -> None:
     model, proposer = make_model("scan", items).train(), make_model("vsepp", items).eval()
-    evaluate_cascade(model, proposer, items, items, 2, CPU)
+    evaluate_cascade(model, proposer, items, items, 2, Asked(device=CPU))
     assert (model.training, proposer.training) == (True, False)
 
 
@@ -75,7 +81,7 @@ def test_pairs_for_which_memory_runs_out_name_a_smaller_budget_or_adapt_to_it(
 ) -> None:
     def evaluate(**changes: object) -> Cascade:
         model = make_model("scan", items, memory_budget="50KB", **changes)
-        return evaluate_cascade(model, make_model("vsepp", items), items, items, 5, CPU)
+        return evaluate_cascade(model, make_model("vsepp", items), items, items, 5, Asked(device=CPU))
 
     score = Scan.score_tile
 
@@ -89,8 +95,8 @@ def test_pairs_for_which_memory_runs_out_name_a_smaller_budget_or_adapt_to_it(
     with pytest.raises(DeviceError, match=r"of memory \(tried.*\); pass --memory-budget 25KB or less .*or --adapt$"):
         evaluate()
     found = evaluate(adapt=True)
-    assert (enough.reranked.memory_budget_bytes, found.reranked.memory_budget_bytes) == (50_000, 12_500)
-    assert found.full.memory_budget_bytes == 50_000
+    assert (enough.reranked.tiling.budget_bytes, found.reranked.tiling.budget_bytes) == (50_000, 12_500)
+    assert found.full.tiling.budget_bytes == 50_000
     assert found.pairs_scored == enough.pairs_scored
     for direction in ("i2t", "t2i"):
         one, other = getattr(found.reranked.ranks, direction), getattr(enough.reranked.ranks, direction)
@@ -102,4 +108,4 @@ def test_nan_score_names_the_pair(items: TokenizedSplit) -> None:
     with torch.no_grad():
         model.image_encoder.bias[0] = torch.nan  # type: ignore[union-attr, operator]
     with pytest.raises(NumericError, match=r"test: score is NaN for image \d+ and caption \d+"):
-        evaluate_cascade(model, make_model("vsepp", items), items, items, 2, CPU)
+        evaluate_cascade(model, make_model("vsepp", items), items, items, 2, Asked(device=CPU))

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from examples import read_back
 from gate_examples import World, write_run, write_runs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from camp_bench.cli import main
 from camp_bench.errors import OutputError, RecordError
 from camp_bench.gate import baseline
 from camp_bench.gate.baseline import Baseline, read_baseline, same_settings, window_of, write_baseline
-from camp_bench.records import find_records, read_record
+from camp_bench.records import find_records, read_record, write_record
 
 WORLD = World(images=20)
 
@@ -156,10 +157,8 @@ def test_query_file_without_an_array_is_refused(tmp_path: Path, name: str) -> No
     from camp_bench.records import write_arrays
 
     checksum = write_arrays(run / "queries_test.npz", arrays)
-    record = json.loads((run / "record.json").read_text())
-    record["files"]["queries_test.npz"] = checksum
-    (run / "record.json").write_text(json.dumps(record))
-    with pytest.raises(RecordError, match=f"lacks {name}"):
+    write_record(run, msgspec.structs.replace(read_back(run), files={"queries_test.npz": checksum}))
+    with pytest.raises(RecordError, match=f"no {name}"):
         window_of([run])
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from examples import read_back
 
 from camp_bench.cli import main
-from camp_bench.evaluation import evaluate
+from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.models.scan.model import Scan
-from camp_bench.records import list_records, read_record, write_file
-from camp_bench.runs import evaluate_run as reevaluation
+from camp_bench.records import list_records, read_record, write_file, write_record
+from camp_bench.runs import evaluate_run
 
 EXPERIMENT = """
 models = ["scan"]
@@ -70,9 +71,9 @@ def test_perturbed_weights_are_caught(trained: Path, tmp_path: Path) -> None:
         for name, value in weights.items()
     }
     checksum = write_file(broken / "weights.safetensors", safetensors.torch.save(noisy))
-    record = json.loads((broken / "record.json").read_text())
-    record["weights_sha256"] = record["files"]["weights.safetensors"] = checksum
-    (broken / "record.json").write_text(json.dumps(record))
+    record = read_back(broken)
+    files = record.files | {"weights.safetensors": checksum}
+    write_record(broken, msgspec.structs.replace(record, weights_sha256=checksum, files=files))
     assert judge(trained, tmp_path / "results", run=broken) == 1
     assert (
         main(["check", str(tmp_path / "results"), "--baseline", str(trained / "base.json"), "--same-checkpoint"]) == 2
@@ -81,13 +82,13 @@ def test_perturbed_weights_are_caught(trained: Path, tmp_path: Path) -> None:
 
 def shuffled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let captions be scored under each other's number."""
-    real = evaluate.evaluate_split
+    real = evaluate_run.evaluate
 
-    def broken(model: Any, split: Any, token_ids: Any, device: Any, **options: Any) -> Any:
-        order = np.random.default_rng(0).permutation(len(token_ids))
-        return real(model, split, [token_ids[i] for i in order], device, **options)
+    def broken(model: Any, items: Any, asked: Any) -> Any:
+        order = np.random.default_rng(0).permutation(len(items.token_ids))
+        return real(model, TokenizedSplit(items.split, [items.token_ids[i] for i in order]), asked)
 
-    monkeypatch.setattr(evaluate, "evaluate_split", broken)
+    monkeypatch.setattr(evaluate_run, "evaluate", broken)
 
 
 def with_scores(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -119,7 +120,6 @@ def test_broken_scoring_of_the_same_weights_is_caught(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert evaluate.evaluate_folds is reevaluation.evaluate_folds
     breaks(monkeypatch)
     assert judge(trained, tmp_path, "--same-checkpoint") == code
 

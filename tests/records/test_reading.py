@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 from comparison_examples import write_run as write_compared
-from examples import STARTED_RUN, write_run
+from examples import STARTED_RUN, sign, write_run
 
 from camp_bench.comparison.loading import load_runs
 from camp_bench.errors import RecordError
@@ -21,7 +21,7 @@ from camp_bench.records import read_arrays, read_record, write_arrays, write_fil
 
 
 def edit(file: Path, **changes: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    file.write_bytes(sign(json.loads(file.read_text()) | changes))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,8 @@ def edit(file: Path, **changes: Any) -> None:
     [
         (b"", "not a run record"),
         (b"[]", "not a run record"),
-        (b'{"schema_version": 2}', "schema version 2, this camp-bench reads 1"),
+        (b'{"schema_version": 3}', "schema version 3, this camp-bench reads 1 to 2"),
+        (b'{"schema_version": 2}', "its checksum differs"),
         (b"{}", "schema version None"),
         (b'{"schema_version": 1}', "not a run record"),
         (b"\xff\xfe", "not a run record"),
@@ -51,7 +52,7 @@ def test_a_number_that_is_none_for_its_field_is_refused(tmp_path: Path, number: 
     write_run(tmp_path)
     file = tmp_path / STARTED_RUN / "record.json"
     file.write_text(re.sub(r'"feature_size": *\d+', f'"feature_size": {number}', file.read_text()))
-    with pytest.raises(RecordError, match="not a run record"):
+    with pytest.raises(RecordError, match=r"not a run record|its checksum differs"):
         read_record(tmp_path / STARTED_RUN)
 
 

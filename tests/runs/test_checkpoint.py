@@ -233,8 +233,8 @@ def test_converted_folder_is_a_run_for_evaluate(
     assert facts is not None
     assert (facts.epoch, facts.steps, facts.best_rsum, facts.file) == (12, 27000, 433.25, "scan.pth.tar")
     assert facts.vocabulary_sha256 == read_vocabulary(vocab)[1]
-    assert (parent.training.steps, parent.training.pairs_seen, parent.training.epochs) == (27000, 0, ())
-    assert parent.dataset.train_fingerprint == ""
+    assert (parent.training.steps, parent.training.pairs_seen, parent.training.epochs) == (27000, None, ())
+    assert parent.dataset.train_fingerprint is None
 
     common = ["--data", str(data), "--device", "cpu", "--results", str(tmp_path / "r")]
     assert main(["evaluate", str(out), *common]) == 0

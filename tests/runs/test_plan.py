@@ -10,7 +10,7 @@ from examples import example_record
 
 from camp_bench.config import Experiment, dump_experiment, parse_experiment, stage_settings
 from camp_bench.errors import ConfigError, DeviceError
-from camp_bench.records import WEIGHTS_NAME
+from camp_bench.records import WEIGHTS_NAME, write_record
 from camp_bench.runs.plan import plan_runs, resolved_experiment
 
 
@@ -132,7 +132,7 @@ def test_last_stage_has_to_train_the_model_itself() -> None:
 
 def test_run_to_start_from_spares_its_stage_and_the_plan_still_resolves_to_itself(tmp_path: Path) -> None:
     record = example_record(model="camp:cross_attention_new", files={WEIGHTS_NAME: "0"})
-    (tmp_path / "record.json").write_bytes(msgspec.json.encode(record))
+    write_record(tmp_path, record)
     (tmp_path / WEIGHTS_NAME).touch()
     experiment = Experiment(models=(FUSION,), preset="paper-f30k", init_from=str(tmp_path))
     (plan,) = plan_runs(experiment)

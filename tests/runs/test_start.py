@@ -14,6 +14,7 @@ from camp_bench.config import Settings, Stage
 from camp_bench.errors import ConfigError, RecordError
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant
+from camp_bench.records import write_record
 from camp_bench.runs.start import InitialWeights, read_initial, remaining_stages, require_fit
 
 WORDS = ("a", "dog", "runs")
@@ -114,6 +115,6 @@ def test_what_does_not_fit_is_refused(
 def test_run_that_is_not_there_or_has_no_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"nowhere: can't be read"):
         read_initial(str(tmp_path / "nowhere"))
-    (tmp_path / "record.json").write_bytes(msgspec.json.encode(example_record(parent="the-first")))
+    write_record(tmp_path, example_record(parent="the-first"))
     with pytest.raises(RecordError, match="holds no weights; give the run that was trained, the-first"):
         read_initial(str(tmp_path))

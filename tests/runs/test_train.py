@@ -19,7 +19,7 @@ from camp_bench.data.batches import pad_tokens
 from camp_bench.data.corpus import Corpus, TokenizedSplit
 from camp_bench.data.dataset import Split
 from camp_bench.errors import ConfigError, DataError, NumericError
-from camp_bench.evaluation.evaluate import evaluate_split
+from camp_bench.evaluation.evaluate import Asked, evaluate
 from camp_bench.models.base import PairModel, Shape
 from camp_bench.models.registry import build_model, find_variant, resolve_options
 from camp_bench.records import EpochLog
@@ -86,7 +86,7 @@ def test_model_ends_with_the_weights_of_its_best_epoch(corpus: Corpus) -> None:
     scores = [log.dev_rsum for log in trained.epochs]
     assert trained.best_epochs[0] == 1 + int(np.argmax([score or 0 for score in scores]))
     dev = split_of(corpus, "dev")
-    again = evaluate_split(model, dev.split, dev.token_ids, CPU)
+    again = evaluate(model, dev, Asked(device=CPU))
     assert again.metrics == trained.dev.metrics
     assert again.metrics["rsum"] == max(score for score in scores if score is not None)
 

@@ -19,8 +19,8 @@ from camp_bench.data.vocabulary import SPECIAL_WORDS, Vocabulary
 from camp_bench.errors import CampBenchError, CheckpointError, ConfigError, DataError, OutputError
 from camp_bench.ranking.metrics import retrieval_metrics
 from camp_bench.records import EpochLog, RunRecord, list_records, read_arrays, read_record
+from camp_bench.runs.experiment import run_experiment
 from camp_bench.runs.plan import RunPlan
-from camp_bench.runs.train_run import run_experiment
 
 SMALL = {"epochs": 2, "warmup_epochs": 1, "dim": 8, "word_dim": 6, "batch_size": 16, "min_count": 1, "decay_epochs": []}
 
@@ -61,7 +61,7 @@ def experiment(results: Path, **changes: Any) -> Experiment:
 
 
 def one_run(results: Path, **changes: Any) -> tuple[Path, RunRecord]:
-    ((folder, record),) = run_experiment(experiment(results, **changes), Listener())
+    ((folder, record),) = run_experiment(experiment(results, **changes), Listener(), fresh=True)
     return folder, record
 
 

@@ -10,7 +10,6 @@ Where an earlier attempt was stopped, its blocks are read back; those whose chec
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.errors import DataError, OutputError
-from camp_bench.records import flush_to_disk, whole_file, write_whole
+from camp_bench.records import flush_to_disk, locked, whole_file, write_whole
 from camp_bench.records.npy import encode_header
 
 __all__ = ["SOURCE_NAME", "Progress", "Staging", "file_identity", "finite_as", "partial_folder", "require_new"]
@@ -60,7 +59,9 @@ class Staging:
         if not self.home.is_symlink():
             self.home.mkdir(parents=True, exist_ok=True)
         _refuse_links(self.home)
-        self._lock = _lock(self.home, dest)
+        self._held = contextlib.ExitStack()
+        if not self._held.enter_context(locked(self.home.with_name(f"{self.home.name}.lock"))):
+            raise OutputError(f"{dest}: another process is making it now; wait for it or choose another name")
         try:
             if restart:
                 _empty(self.home)
@@ -69,7 +70,7 @@ class Staging:
             (self.home / "data").mkdir(exist_ok=True)
             self._journal = (self.home / JOURNAL).open("a", encoding="utf-8")
         except BaseException:
-            os.close(self._lock)
+            self._held.close()
             raise
 
     def __enter__(self) -> Staging:
@@ -84,7 +85,7 @@ class Staging:
         with contextlib.suppress(FileNotFoundError):  # as after `finish`
             if not (self.home / JOURNAL).stat().st_size:
                 shutil.rmtree(self.home, ignore_errors=True)  # there is nothing to go on from
-        os.close(self._lock)
+        self._held.close()
 
     def add_features(self, shapes: Mapping[str, tuple[int, int, int]], dtype: npt.DTypeLike, progress: Progress) -> int:
         """Make the feature file of every split, and return how many rows an earlier attempt left that still hold.
@@ -259,17 +260,6 @@ def file_identity(file: Path) -> str:
     except OSError as error:
         raise DataError(f"{file}: can't be read ({error.strerror}); expected a readable file") from None
     return f"{state.st_size} bytes, changed {state.st_mtime_ns} ns, sha256 of its ends {digest.hexdigest()}"
-
-
-def _lock(home: Path, dest: Path) -> int:
-    """Return a handle of the folder that no other process can lock meanwhile; OutputError where one has."""
-    handle = os.open(home, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise OutputError(f"{dest}: another process is making it now; wait for it or choose another name") from None
-    return handle
 
 
 def _refuse_links(home: Path) -> None:

@@ -21,10 +21,10 @@ CURVES: dict[str, Callable[[EpochLog], float | None]] = {
 @styled()
 def draw(study: Study) -> Drawn | None:
     """Draw a thin line for each seed of each row that was trained here."""
-    rows = [(place, row) for place, row in enumerate(study.rows) if any(run.record.training.epochs for run in row.runs)]
+    rows = [(place, row) for place, row in enumerate(study.rows) if any(run.record.epochs for run in row.runs)]
     if not rows:
         return None
-    logs = [log for _, row in rows for run in row.runs for log in run.record.training.epochs]
+    logs = [log for _, row in rows for run in row.runs for log in run.record.epochs]
     curves = dict(CURVES)
     for name in VITALS[:2]:
         if any(name in log.vitals for log in logs):
@@ -33,7 +33,7 @@ def draw(study: Study) -> Drawn | None:
     for axis, (title, value) in zip(axes, curves.items(), strict=True):
         for place, row in rows:
             for number, run in enumerate(row.runs):
-                points = [(log.epoch, found) for log in run.record.training.epochs if (found := value(log)) is not None]
+                points = [(log.epoch, found) for log in run.record.epochs if (found := value(log)) is not None]
                 if points:
                     name = label(row.label, 22) if number == 0 else "_"
                     x, y = zip(*points, strict=True)
@@ -45,8 +45,8 @@ def draw(study: Study) -> Drawn | None:
     axes[0].legend(loc="best", fontsize=7)
     told = []
     for _, row in rows:
-        best = [max((log.dev_rsum or 0.0 for log in run.record.training.epochs), default=0.0) for run in row.runs]
-        last = [run.record.training.epochs[-1].loss for run in row.runs if run.record.training.epochs]
+        best = [max((log.dev_rsum or 0.0 for log in run.record.epochs), default=0.0) for run in row.runs]
+        last = [run.record.epochs[-1].loss for run in row.runs if run.record.epochs]
         told.append(f"{row.label}: best dev rsum {max(best):.1f}, last loss {min(last):.2f} to {max(last):.2f}")
     caption = "A line a seed. The plateau, 1, is the loss of a model that scores every pair alike."
     return Drawn(figure, "Training", "; ".join(told), caption)

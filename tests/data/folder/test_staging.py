@@ -120,6 +120,7 @@ def test_a_folder_replaced_under_its_maker_is_not_taken(tmp_path: Path) -> None:
         first.add_features({"dev": (1, 2, 3)}, "float32", quiet)
         first.write("dev", 0, rows(0, 1))
         shutil.rmtree(first.home)
+        first.home.with_name(f"{first.home.name}.lock").unlink()
         with Staging(tmp_path / "made", PLAN) as second:
             second.add_features({"dev": (1, 2, 3)}, "float32", quiet)
             with pytest.raises(OutputError, match="was removed or replaced meanwhile"):

@@ -1,0 +1,88 @@
+"""The scores that judgements beyond the dataset's own pairs ask for, gathered as tiles are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from camp_bench.data.judgements import Judgements
+from camp_bench.evaluation.tiles import Numbers
+from camp_bench.ranking.positives import Found, grade_correlations, positive_metrics
+from camp_bench.ranking.tiles import TOP, Ranks
+from camp_bench.records import RelevanceFacts, storable
+
+__all__ = ["JudgedScores", "relevance_facts"]
+
+
+class _PairScores:
+    """The scores of chosen pairs. images, captions: (P,) of the pairs."""
+
+    def __init__(self, images: Numbers, captions: Numbers) -> None:
+        self._images, self._captions = images, captions
+        self.scores = np.full(len(images), np.nan, dtype=np.float32)
+
+    def take(self, images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
+        """Take what is wanted of the scores (I, C) of images (I,), which follow each other, with captions (C,)."""
+        here = np.flatnonzero((self._images >= images[0]) & (self._images <= images[-1]))
+        order = np.argsort(captions)
+        place = np.searchsorted(captions[order], self._captions[here])
+        found = np.minimum(place, len(captions) - 1)
+        there = captions[order][found] == self._captions[here]
+        here, columns = here[there], order[found[there]]
+        self.scores[here] = scores[self._images[here] - images[0], columns]
+
+
+class JudgedScores:
+    """The scores of all judged pairs and of all positives. top: how long top lists have to be for them."""
+
+    def __init__(self, judged: Judgements) -> None:
+        self._judged = judged
+        self.top = max(TOP, judged.i2t.most, judged.t2i.most)
+        of_images, of_captions = (
+            divmod(judged.i2t.keys, judged.i2t.candidates),
+            divmod(judged.t2i.keys, judged.t2i.candidates),
+        )
+        self._graded = _PairScores(judged.images, judged.captions)
+        self._true = _PairScores(*of_images), _PairScores(*reversed(of_captions))
+
+    def take(self, images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
+        """Take what is wanted of scores (I, C)."""
+        for pairs in (self._graded, *self._true):
+            pairs.take(images, captions, scores)
+
+    def facts(self, ranks: Ranks, min_grade: float) -> RelevanceFacts:
+        """Return the metrics with several positives, once all tiles were taken."""
+        return relevance_facts(
+            self._judged, ranks, min_grade, self._graded.scores, [pairs.scores for pairs in self._true]
+        )
+
+
+def relevance_facts(
+    judged: Judgements,
+    ranks: Ranks,
+    min_grade: float,
+    graded: npt.NDArray[np.float32],
+    true: Sequence[npt.NDArray[np.float32]] | None,
+) -> RelevanceFacts:
+    """Return the metrics with several positives. graded, true: the scores of the graded pairs and, by direction, of all
+    positives; None where no more is known than the top lists.
+    """
+    metrics: dict[str, float] = {}
+    sides = {"i2t": (ranks.i2t, judged.i2t), "t2i": (ranks.t2i, judged.t2i)}
+    for place, (direction, (lists, positives)) in enumerate(sides.items()):
+        beyond = np.zeros(len(lists.top_ids), dtype=np.int64) if lists.beyond is None else lists.beyond
+        scores = np.full(len(positives.keys), np.nan) if true is None else true[place]
+        found = Found.of(lists.top_ids, lists.top_scores, beyond, positives, scores)
+        metrics |= {f"{direction}.{name}": value for name, value in positive_metrics(found, positives).items()}
+    return RelevanceFacts(
+        source=storable(judged.source),
+        sha256=judged.sha256,
+        min_grade=min_grade,
+        queries={direction: len(positives.queries) for direction, (_, positives) in sides.items()},
+        positives={direction: len(positives.keys) for direction, (_, positives) in sides.items()},
+        metrics=metrics,
+        graded_pairs=len(judged.grades),
+        correlations=grade_correlations(graded, judged.grades),
+    )
