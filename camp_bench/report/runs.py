@@ -96,7 +96,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("training", "unknown" if training is None else _told(training)),
         (
             "weights",
-            "unknown" if training is None else f"{training.parameters:,}, {(record.weights_sha256 or '')[:16]}",
+            "unknown" if training is None else f"{training.parameters:,}, {weights[:16]}",
         ),
         ("vocabulary", "unknown" if words is None else f"{words.size:,} words of {words.source}"),
         ("settings", f"preset {record.config.preset}, {record.config.precision}"),
