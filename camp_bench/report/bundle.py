@@ -29,6 +29,7 @@ from camp_bench.comparison import CompareOptions, load_runs
 from camp_bench.comparison.study import Study, studies
 from camp_bench.errors import RecordError
 from camp_bench.records import RECORD_NAME, RunRecord, find_records, read_file, read_record
+from camp_bench.records.history import encode_record
 from camp_bench.report.comparison import comparison_document
 from camp_bench.report.figures import KINDS
 from camp_bench.report.figures.style import figure_bytes
@@ -113,7 +114,7 @@ def _record_files(file: Path) -> dict[str, bytes]:
     clean = msgspec.structs.replace(clean, evaluations=evaluations, files=files)
     home = f"records/{PurePosixPath(record.run_id).name}"
     content = {f"{home}/{name}": read_file(file.parent, record, name) for name in dict.fromkeys(kept)}
-    return content | {f"{home}/{RECORD_NAME}": _json(clean)}
+    return content | {f"{home}/{RECORD_NAME}": encode_record(clean)}
 
 
 def _made(found: list[Study], version: str) -> Iterator[tuple[str, bytes, str]]:

@@ -94,10 +94,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     rows = [
         ("data", f"{data.source}, {data.images.get('train', 0):,} training images"),
         ("training", "unknown" if training is None else _told(training)),
-        (
-            "weights",
-            "unknown" if training is None else f"{training.parameters:,}, {weights[:16]}",
-        ),
+        ("weights", "unknown" if training is None else f"{training.parameters:,}, {weights[:16]}"),
         ("vocabulary", "unknown" if words is None else f"{words.size:,} words of {words.source}"),
         ("settings", f"preset {record.config.preset}, {record.config.precision}"),
         ("machine", f"{place.device_name or place.processor}, {place.threads} threads, {place.system}"),
