@@ -22,6 +22,6 @@ def test_a_record_from_before_scores_were_checked_is_read(tmp_path: Path) -> Non
     content = msgspec.to_builtins(record)
     for item in content["evaluations"]:
         del item["score_check"]
-    content["files"] = {}
+    content |= {"files": {}, "schema_version": 1}
     (tmp_path / "record.json").write_bytes(msgspec.json.encode(content))
     assert [item.score_check for item in read_record(tmp_path).evaluations] == [None] * len(record.evaluations)
