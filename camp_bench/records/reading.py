@@ -132,6 +132,13 @@ def _require_queries(where: str, key: str, header: Header, evaluation: Evaluatio
         queries, candidates = sizes[way]
         fits = len(header.shape) == 2 and header.shape[0] == queries and header.shape[1] <= candidates
         expected, kinds = f"({queries}, {candidates} or fewer)", "iu" if part == "top_ids" else "f"
+    elif key == "similar_images":
+        fits, expected = header.shape == (evaluation.images,), f"({evaluation.images},)"
+    elif key == "grades" or key in ("i2t_true", "t2i_true", "judged_pairs"):
+        width = () if key == "grades" else (2,)
+        pairs = evaluation.images * evaluation.captions
+        fits = header.shape[1:] == width and len(header.shape) == 1 + len(width) and header.shape[0] <= pairs
+        expected, kinds = f"({', '.join(map(str, (f'{pairs} or fewer', *width)))})", "f" if key == "grades" else "iu"
     else:
         raise DataError(f"{where}: no per-query result is called so; expected image_of, i2t_b and the like")
     if not fits or header.dtype.kind not in kinds:
