@@ -13,7 +13,7 @@ from camp_bench.config import Experiment
 from camp_bench.data.leaks import shared_ids
 from camp_bench.errors import DataError
 from camp_bench.records import list_records, read_record
-from camp_bench.runs.train_run import run_experiment
+from camp_bench.runs.experiment import run_experiment
 
 
 @pytest.fixture
