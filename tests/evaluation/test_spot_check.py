@@ -14,7 +14,7 @@ from camp_bench.cli import main
 from camp_bench.config import resolve_settings
 from camp_bench.data import open_dataset
 from camp_bench.data.corpus import Corpus
-from camp_bench.evaluation.evaluate import evaluate_folds, folds_of
+from camp_bench.evaluation.evaluate import Asked, evaluate
 from camp_bench.evaluation.spot_check import score_again
 from camp_bench.evaluation.transductive import is_transductive
 from camp_bench.models.base import PairModel, Prepared, Shape
@@ -39,7 +39,7 @@ def checked(name: str, model: type[PairModel] | None = None, protocol: str = "fu
     else:
         torch.manual_seed(0)
         made = model(settings, variant.options, shape)
-    found = evaluate_folds(made, whole, folds_of(whole.split, protocol), CPU)
+    found = evaluate(made, whole, Asked(device=CPU, protocol=protocol))
     return score_again(made, whole, found.ranks, CPU), is_transductive(made, whole, CPU)
 
 

@@ -16,8 +16,9 @@ import torch
 
 from camp_bench.data import open_folder
 from camp_bench.data.batches import pad_tokens
+from camp_bench.data.corpus import TokenizedSplit
 from camp_bench.data.tokenizers import tokenize
-from camp_bench.evaluation.evaluate import evaluate_split
+from camp_bench.evaluation.evaluate import Asked, evaluate
 from camp_bench.models.losses import same_image
 from camp_bench.runs.checkpoint import CheckpointSource, open_checkpoint
 from camp_bench.runs.saved import FinishedRun
@@ -94,7 +95,8 @@ def test_scores_and_recalls(name: str) -> None:
     for found in (scores, plain):
         matching = found.sigmoid() if entry["options"].get("measure", "").startswith("gate") else found
         torch.testing.assert_close(matching, expected, rtol=0, atol=1e-5)
-    metrics = evaluate_split(model, material.split, material.token_ids, torch.device("cpu")).metrics
+    items = TokenizedSplit(material.split, material.token_ids)
+    metrics = evaluate(model, items, Asked(device=torch.device("cpu"))).metrics
     for way in ("i2t", "t2i"):
         for k in (1, 5, 10):
             assert metrics[f"{way}.R@{k}"] == pytest.approx(entry[way][f"r{k}"], abs=1e-9)
