@@ -38,7 +38,6 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
         assert record.weights_sha256 == one[seed].weights_sha256
         assert record.evaluations == one[seed].evaluations
         assert record.environment.threads == 1
-    assert not (tmp_path / "two" / ".work").exists()
 
 
 def test_fresh_runs_of_workers_are_done_once_each(tmp_path: Path) -> None:
