@@ -94,7 +94,7 @@ def test_figures_that_do_not_follow_never_pass(made: bytes, tmp_path: Path) -> N
     manifest["files"][name] = hashlib.sha256(forged).hexdigest()
     file = changed(made, tmp_path / "one.zip", name, forged)
     file = changed(file.read_bytes(), tmp_path / "two.zip", "manifest.json", json.dumps(manifest).encode())
-    with pytest.raises(RecordError, match="its checksum differs|does not follow|differ"):
+    with pytest.raises(RecordError, match="its checksum differs"):
         verify_bundle(file)
 
 
