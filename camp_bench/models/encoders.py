@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -10,12 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from camp_bench.machine.product import product
 from camp_bench.shapes import Float, Int
 
-__all__ = ["SHARPNESS", "SIMILARITY", "SentenceEncoder", "WordEncoder", "linear", "region_encoder", "start_similar"]
-
-SHARPNESS = 10.0
-"""What cosines are multiplied with in the logits of attention that starts as similarity; SCAN's is 4 to 9."""
-SIMILARITY = (10.0, 5.0, 5.0)
-"""What CAMP's cosine of the pooled vectors and agreement of regions and words are multiplied with at the start."""
+__all__ = ["SentenceEncoder", "WordEncoder", "linear", "region_encoder"]
 
 
 def linear(size_in: int, size_out: int, *, bias: bool = True, xavier: bool = True) -> nn.Linear:
@@ -26,14 +20,6 @@ def linear(size_in: int, size_out: int, *, bias: bool = True, xavier: bool = Tru
         if bias:
             nn.init.zeros_(layer.bias)
     return layer
-
-
-@torch.no_grad()
-def start_similar(keys: Float[Tensor, "D E"], rms: float, sharpness: float) -> None:
-    """Make `keys` a rotation at such a scale that (keys v) . (keys t) / sqrt(D) is `sharpness` times the cosine of v
-    and t, if the numbers of both have the root mean square `rms` (taken for 1 where it is 0).
-    """
-    nn.init.orthogonal_(keys, gain=sharpness**0.5 / (rms or 1.0) / keys.shape[0] ** 0.25)
 
 
 class _Linear(nn.Linear):

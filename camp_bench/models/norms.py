@@ -7,7 +7,7 @@ from torch import Tensor
 
 from camp_bench.shapes import Bool, Float, Int
 
-__all__ = ["EPSILON", "even_lengths", "l2norm", "norm_from_square", "place_cosine", "row_cosine", "unit", "word_mask"]
+__all__ = ["EPSILON", "even_lengths", "l2norm", "norm_from_square", "row_cosine", "unit", "word_mask"]
 
 EPSILON = 1e-8
 """SCAN's and CAMP's guard in every division by a norm."""
@@ -27,13 +27,6 @@ def even_lengths(x: Float[Tensor, "... D"], rms: float) -> Float[Tensor, "... D"
     return even
 
 
-def place_cosine(a: Float[Tensor, "*#P K D"], b: Float[Tensor, "*#P K D"]) -> Float[Tensor, "*P K"]:
-    """Return the cosine of each place's two vectors, 0 where one of them is zero."""
-    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
-    cosine: Tensor = (a * b).sum(-1) / norms.clamp_min(EPSILON)
-    return cosine
-
-
 def unit(x: Float[Tensor, "..."], dim: int = -1) -> Float[Tensor, "..."]:
     """Return x / |x|, as VSE++ normalises: NaN for a zero vector, which ranking then reports."""
     length: Tensor = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
@@ -51,8 +44,8 @@ def word_mask(lengths: Int[Tensor, " captions"], longest: int) -> Bool[Tensor, "
     return torch.arange(longest, device=lengths.device)[None, :] < lengths[:, None]
 
 
-def row_cosine(a: Float[Tensor, "N D"], b: Float[Tensor, "N D"]) -> Float[Tensor, " N"]:
+def row_cosine(a: Float[Tensor, "*#rows D"], b: Float[Tensor, "*#rows D"]) -> Float[Tensor, "*rows"]:
     """Return the cosine of each row with its partner, 0 where one of them is zero."""
-    norms = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
-    cosine: Tensor = (a * b).sum(1) / norms.clamp_min(EPSILON)
+    norms = torch.linalg.vector_norm(a, dim=-1) * torch.linalg.vector_norm(b, dim=-1)
+    cosine: Tensor = (a * b).sum(-1) / norms.clamp_min(EPSILON)
     return cosine

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
-import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings
 from camp_bench.models.base import PairModel, Prepared, Shape, Variant
 from camp_bench.models.camp.plain import CampForm, camp_attention, camp_plain
 from camp_bench.models.camp.tile import camp_tile
-from camp_bench.models.encoders import SHARPNESS, SIMILARITY, WordEncoder, linear, region_encoder, start_similar
+from camp_bench.models.encoders import WordEncoder, linear, region_encoder
 from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.norms import even_lengths
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
+from camp_bench.models.similarity import START, make_scales, start_similar
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "Camp", "CampOptions", "combined_variants"]
@@ -34,11 +34,8 @@ class CampOptions(CampForm, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     even_rms: encoded regions and words are brought to one length, of numbers with this root mean square; 0 leaves them
     as they come. Then words can be many times shorter than regions, a message adds nothing, gates stand half open and
     attention is flat.
-    similar_start: the keys of both sides start as the same rotation, at a scale that makes the logits of attention
-    SHARPNESS times a cosine where lengths are even; the fusing layers start alike too.
-    similarity, of the form: what is added to the logit is all of it at the start. How well regions and words agree
-    with the messages to them is what the gates are made of; a scorer that has to learn it from a sum of vectors needs
-    far more data.
+    similar_start: keys and fusing layers start as `start_similar` says, so that attention is similarity.
+    similarity, of the form: what is added to the logit is all of it at the start.
     """
 
     loss: Literal["cross_entropy", "triplet"] = "cross_entropy"
@@ -53,9 +50,7 @@ class CampOptions(CampForm, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             )
 
 
-NAMED = frozenset(CampOptions.__struct_fields__) - {"even_rms", "similar_start", "similarity"}
-START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
-"""What every preset sets of them: so short that gates of one number a place, 0.09 D x cosine, aren't saturated."""
+NAMED = frozenset(CampOptions.__struct_fields__).difference(START)
 ELEMENT_RMS = 0.6
 """Where a gate is made of the product of two numbers, which at 0.3 would leave all of them half open."""
 
@@ -86,10 +81,10 @@ class Camp(PairModel):
         if options.score == "mlp":
             self.hidden, self.out = linear(dim, dim), linear(dim, 1)
             if options.similarity != "none":
-                self.similarity = nn.Parameter(torch.tensor(SIMILARITY[: 1 if options.similarity == "cosine" else 3]))
+                self.similarity = make_scales(options.similarity)
                 nn.init.zeros_(self.out.weight)
         if options.similar_start:
-            self._start_similar()
+            start_similar(dict(self.named_children()), options.even_rms)
         self.hardest_negatives = options.negatives == "hardest"
         if (options.score, options.loss) == ("cosine", "cross_entropy"):
             self.neutral_score, self.clamped = 0.5, (CLAMP, 1 - CLAMP)
@@ -133,14 +128,6 @@ class Camp(PairModel):
 
     def _even(self, encoded: Float[Tensor, "N K D"]) -> Float[Tensor, "N K D"]:
         return even_lengths(encoded, self.options.even_rms) if self.options.even_rms else encoded
-
-    @torch.no_grad()
-    def _start_similar(self) -> None:
-        if self.options.attention:
-            start_similar(self.key_image.weight, self.options.even_rms, SHARPNESS)
-        for name, weight in self.named_parameters():
-            if name.split("_")[0] in ("key", "fuse") and "_text" in name:
-                weight.copy_(self.get_parameter(name.replace("_text", "_image")))
 
     def _weights(self) -> dict[str, Tensor]:
         weights = {

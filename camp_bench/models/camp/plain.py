@@ -11,7 +11,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from camp_bench.models.norms import place_cosine, row_cosine
+from camp_bench.models.norms import row_cosine
+from camp_bench.models.similarity import Similarity, added_similarity
 from camp_bench.shapes import Float, Int
 
 __all__ = ["WHOLE", "CampForm", "camp_attention", "camp_plain"]
@@ -24,8 +25,7 @@ class CampForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fused is decided dimension by dimension, by one number a place (as the released program does), or not. fusion: of
     own vector and message; concat doubles the input of the fusing layer. residual: own vectors are added to what was
     fused. pooling: by attention, or the mean. score: of the two pooled vectors, a logit of two layers on their sum, or
-    their cosine. similarity (ours): what is added to that logit: nothing, a multiple of their cosine, or beside that
-    one of the agreement of each side's vectors with the messages to them: their cosines, weighted as in pooling.
+    their cosine. similarity (ours): what is added to that logit, see `models.similarity`.
     """
 
     attention: bool = True
@@ -34,7 +34,7 @@ class CampForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     residual: bool = True
     pooling: Literal["attention", "mean"] = "attention"
     score: Literal["mlp", "cosine"] = "mlp"
-    similarity: Literal["none", "cosine", "agreement"] = "none"
+    similarity: Similarity = "none"
 
 
 WHOLE = CampForm()
@@ -68,10 +68,11 @@ def camp_plain(
         hidden = ((image + text) @ weights["hidden"] + weights["hidden_bias"]).relu()
         logit = hidden @ weights["out"] + weights["out_bias"]
         if form.similarity != "none":
-            logit = logit + weights["similarity"][0] * row_cosine(image, text)
-        if form.similarity == "agreement":
-            logit = logit + weights["similarity"][1] * (shares * place_cosine(images, to_regions)).sum(1)
-            logit = logit + weights["similarity"][2] * (word_shares * place_cosine(words, to_words)).sum(1)
+            agreement = None
+            if form.similarity == "agreement":
+                of_image = (shares * row_cosine(images, to_regions)).sum(1)
+                agreement = of_image, (word_shares * row_cosine(words, to_words)).sum(1)
+            logit = logit + added_similarity(weights["similarity"], image, text, agreement)
         columns.append(logit)
     return torch.stack(columns, 1)
 

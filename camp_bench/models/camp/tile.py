@@ -18,8 +18,9 @@ from torch.autograd.function import once_differentiable
 from camp_bench.machine.product import product, product_relu
 from camp_bench.machine.threads import spread
 from camp_bench.models.camp.plain import WHOLE, CampForm
-from camp_bench.models.norms import place_cosine, row_cosine, word_mask
+from camp_bench.models.norms import row_cosine, word_mask
 from camp_bench.models.recompute import score_tile
+from camp_bench.models.similarity import added_similarity
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["camp_tile"]
@@ -75,16 +76,15 @@ def _score(
     """Score the pooled vectors of pairs, as `_pooled` gives them."""
     if form.score == "cosine":
         return row_cosine(image, text)
-    agreement: Tensor | float = 0.0
+    agreement = None
     if form.similarity == "agreement":  # their last numbers
-        _, of_image, of_text = weights["similarity"]
-        agreement = of_image * image[:, -1] + of_text * text[:, -1]
+        agreement = image[:, -1], text[:, -1]
         image, text = image[:, :-1], text[:, :-1]
     hidden = product_relu(image + text, weights["hidden"].T, weights["hidden_bias"])
     logit = hidden @ weights["out"] + weights["out_bias"]
     if form.similarity == "none":
         return logit
-    return logit + weights["similarity"][0] * row_cosine(image, text) + agreement
+    return logit + added_similarity(weights["similarity"], image, text, agreement)
 
 
 def _pooled(
@@ -162,7 +162,7 @@ def _fuse(
         pooled = pooled + (share @ own[0] if len(own) < pairs else torch.bmm(share[:, None], own)[:, 0])
     if form.similarity != "agreement":
         return pooled
-    return torch.cat((pooled, (share * place_cosine(own, message)).sum(1, keepdim=True)), 1)
+    return torch.cat((pooled, (share * row_cosine(own, message)).sum(1, keepdim=True)), 1)
 
 
 def _mix(own: Tensor, message: Tensor, form: CampForm) -> Tensor:

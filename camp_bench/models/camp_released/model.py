@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
-import torch
 from torch import Tensor, nn
 
 from camp_bench.config import Settings, Stage
@@ -36,10 +35,11 @@ from camp_bench.models.camp_released.plain import (
     camp_released_plain,
 )
 from camp_bench.models.camp_released.tile import GROUP, camp_released_tile, prepare_captions, prepare_images
-from camp_bench.models.encoders import SHARPNESS, SIMILARITY, WordEncoder, linear, region_encoder, start_similar
+from camp_bench.models.encoders import WordEncoder, linear, region_encoder
 from camp_bench.models.losses import CLAMP, matching_loss
 from camp_bench.models.norms import even_lengths, l2norm
 from camp_bench.models.presets import CAMP_PAPER, CAMP_QUICK
+from camp_bench.models.similarity import START, Similarity, make_scales, start_similar
 from camp_bench.shapes import Bool, Float, Int
 
 __all__ = ["VARIANTS", "CampReleased", "CampReleasedOptions"]
@@ -73,7 +73,7 @@ class CampReleasedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     gru_layers: Annotated[int, msgspec.Meta(ge=1)] = 1
     even_rms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     similar_start: bool = False
-    similarity: Literal["none", "cosine", "agreement"] = "none"
+    similarity: Similarity = "none"
 
     def __post_init__(self) -> None:
         if self.even_rms and (self.normalize_images or self.normalize_words):
@@ -116,10 +116,10 @@ class CampReleased(PairModel):
         if form.gated:
             layers |= {"hidden": linear(fused, dim), "out": linear(dim, 1)}
         if form.similarity != "none":
-            self.similarity = nn.Parameter(torch.tensor(SIMILARITY[: 1 if form.similarity == "cosine" else 3]))
+            self.similarity = make_scales(form.similarity)
             nn.init.zeros_(layers["out"].weight)
         if options.similar_start:
-            _start_similar(layers, options.even_rms)
+            start_similar(layers, options.even_rms)
         self._layers = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
@@ -178,18 +178,6 @@ class CampReleased(PairModel):
         return weights
 
 
-@torch.no_grad()
-def _start_similar(layers: Mapping[str, nn.Linear], rms: float) -> None:
-    """Make the keys one rotation, own queries the same, so that both attentions start as similarity; fuse alike."""
-    start_similar(layers["key_image"].weight, rms, SHARPNESS)
-    for name, layer in layers.items():
-        kind, _, side = name.rpartition("_")
-        if kind in ("key", "query", "second_key", "second_query"):
-            layer.weight.copy_(layers["key_image"].weight)
-        elif kind == "fuse" and side == "text":
-            layer.weight.copy_(layers["fuse_image"].weight)
-
-
 def _form(options: CampReleasedOptions) -> ReleasedForm:
     """Return what a measure is made of."""
     new, gated = options.measure.endswith("_new"), options.measure.startswith("gate")
@@ -208,8 +196,6 @@ def _form(options: CampReleasedOptions) -> ReleasedForm:
 
 STAGE_1 = "camp:cross_attention_new"
 FROZEN = ("encoders", "attention")
-START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
-"""What every preset sets."""
 
 _FIRST = {
     "optimizer": "adam",

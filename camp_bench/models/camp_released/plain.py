@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from camp_bench.models.norms import l2norm, place_cosine, row_cosine
+from camp_bench.models.norms import l2norm, row_cosine
+from camp_bench.models.similarity import Similarity, added_similarity
 from camp_bench.shapes import Float, Int
 
 __all__ = ["PADDED_WORDS", "ReleasedForm", "camp_released_attention", "camp_released_plain"]
@@ -42,7 +43,7 @@ class ReleasedForm:
     fusion: Literal["concat", "sum"] = "concat"
     fusion_bias: bool = False
     padded: bool = False
-    similarity: Literal["none", "cosine", "agreement"] = "none"
+    similarity: Similarity = "none"
 
 
 def camp_released_plain(
@@ -112,12 +113,13 @@ def _score(
     both = torch.cat((image, text), 1) if form.fusion == "concat" else image + text
     hidden = (both @ weights["hidden"] + weights["hidden_bias"]).relu()
     logit = hidden @ weights["out"] + weights["out_bias"]
-    if form.similarity != "none":
-        logit = logit + weights["similarity"][0] * row_cosine(image, text)
+    if form.similarity == "none":
+        return logit
+    agreement = None
     if form.similarity == "agreement":
-        logit = logit + weights["similarity"][1] * (shares * place_cosine(images, region_messages)).sum(1)
-        logit = logit + weights["similarity"][2] * (word_shares * place_cosine(words, word_messages)).sum(1)
-    return logit
+        of_image = (shares * row_cosine(images, region_messages)).sum(1)
+        agreement = of_image, (word_shares * row_cosine(words, word_messages)).sum(1)
+    return logit + added_similarity(weights["similarity"], image, text, agreement)
 
 
 def _attention(

@@ -23,6 +23,7 @@ from camp_bench.machine.threads import spread
 from camp_bench.models.camp_released.plain import PADDED_WORDS, ReleasedForm
 from camp_bench.models.norms import EPSILON, l2norm, norm_from_square, row_cosine, word_mask
 from camp_bench.models.recompute import score_tile
+from camp_bench.models.similarity import added_similarity
 from camp_bench.shapes import Float, Int
 
 __all__ = ["GROUP", "camp_released_tile", "prepare_captions", "prepare_images"]
@@ -230,10 +231,10 @@ def _meet(attended: _Attended, images: _Tensors, captions: _Tensors, weights: _T
     met = (image, text) if form.fusion == "concat" else (image + text,)
     if form.similarity == "none":
         return torch.cat(met, 1)
-    similarity = weights["similarity"][0] * row_cosine(image, text)
+    agreement = None
     if attended.regions_agree is not None and attended.words_agree is not None:
-        similarity = similarity + weights["similarity"][1] * (share * attended.regions_agree).sum(1)
-        similarity = similarity + weights["similarity"][2] * (word_share * attended.words_agree).sum(1)
+        agreement = (share * attended.regions_agree).sum(1), (word_share * attended.words_agree).sum(1)
+    similarity = added_similarity(weights["similarity"], image, text, agreement)
     return torch.cat((*met, similarity[:, None]), 1)
 
 
