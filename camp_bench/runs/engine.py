@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from camp_bench.runs.train_run import TrainJob, train_run
 
 __all__ = ["Engine", "InProcess", "Workers"]
 
+CPU = torch.device("cpu")
 POLL_SECONDS = 0.2
 
 Run = tuple[Path, RunRecord]
@@ -169,6 +171,14 @@ class Workers:
                 worker.terminate()
             for worker in workers:
                 worker.join()
+            self.sweep(jobs)
+
+    @staticmethod
+    def sweep(jobs: Sequence[TrainJob]) -> None:
+        """Remove the locks that workers held when they were ended."""
+        for job in jobs:
+            with suppress(OSError), Journal(job.results, job.name, CPU).claimed():
+                pass
 
     def _hear(self, told: Any, workers: Sequence[Any]) -> list[tuple[str, Run]]:
         """Return the next run that a worker tells of; raises what one of them has raised."""
@@ -190,21 +200,18 @@ class Workers:
         return [(name, (folder, read_record(folder)))]
 
 
-class _own_gpu:  # noqa: N801 (a context, read as a word)
+@contextmanager
+def _own_gpu(number: int) -> Iterator[None]:
     """Let a process that is started in the block see one GPU only, where there are several and nobody chose."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def __enter__(self) -> None:
-        self._before = os.environ.get("CUDA_VISIBLE_DEVICES")
-        self._set = self._before is None and torch.cuda.device_count() > 1
-        if self._set:
-            os.environ["CUDA_VISIBLE_DEVICES"] = str(self._number % torch.cuda.device_count())
-
-    def __exit__(self, *_: object) -> None:
-        if self._set:
-            del os.environ["CUDA_VISIBLE_DEVICES"]
+    gpus = torch.cuda.device_count()
+    if gpus < 2 or "CUDA_VISIBLE_DEVICES" in os.environ:
+        yield
+        return
+    os.environ["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
+    try:
+        yield
+    finally:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 class _Teller:

@@ -8,11 +8,14 @@ import json
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from comparison_examples import write_run
 
 from camp_bench.cli import main
 from camp_bench.errors import RecordError
+from camp_bench.records import RunRecord, read_record, write_record
+from camp_bench.records.history import encode_record
 from camp_bench.report.bundle import make_bundle, verify_bundle, without_paths
 
 
@@ -29,11 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             command=("camp-bench", "run", "--data", "/home/alice/data/mine", "--results=/scratch/alice/r"),
         )
         (results / f"{model}-s0" / "weights.safetensors").write_bytes(b"weights")
-        record = json.loads((results / f"{model}-s0" / "record.json").read_text())
-        record = {**record, "schema_version": 1}  # of which files have no checksum of themselves
-        record.pop("sha256")
-        record["files"]["weights.safetensors"] = hashlib.sha256(b"weights").hexdigest()
-        (results / f"{model}-s0" / "record.json").write_text(json.dumps(record))
+        record = read_record(results / f"{model}-s0")
+        files = record.files | {"weights.safetensors": hashlib.sha256(b"weights").hexdigest()}
+        write_record(results / f"{model}-s0", msgspec.structs.replace(record, files=files))
     content = make_bundle([results], "0")
     assert make_bundle([results], "0") == content
     return content
@@ -90,11 +91,12 @@ def test_figures_that_do_not_follow_never_pass(made: bytes, tmp_path: Path) -> N
     with zipfile.ZipFile(io.BytesIO(made)) as bundle:
         record, manifest = json.loads(bundle.read(name)), json.loads(bundle.read("manifest.json"))
     record["evaluations"][0]["metrics"]["i2t.R@1"] += 5
-    forged = json.dumps(record).encode()
+    del record["sha256"]
+    forged = encode_record(msgspec.convert(record, RunRecord))
     manifest["files"][name] = hashlib.sha256(forged).hexdigest()
     file = changed(made, tmp_path / "one.zip", name, forged)
     file = changed(file.read_bytes(), tmp_path / "two.zip", "manifest.json", json.dumps(manifest).encode())
-    with pytest.raises(RecordError, match="its checksum differs"):
+    with pytest.raises(RecordError, match="not of one run"):
         verify_bundle(file)
 
 

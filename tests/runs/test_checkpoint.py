@@ -261,8 +261,9 @@ def test_several_checkpoints_and_a_model_stand_in_one_table(
     out = capsys.readouterr().out
     assert len(list_records(tmp_path / "r")) == 3
     assert out.count("protocol full: 12 images") == 1
-    lines = [line for line in out.splitlines() if line.startswith(("scan", "vsepp", "  ")) and "/" not in line]
-    assert max(map(len, lines)) <= 80  # commands with a path are one line, to be copied
+    table = [line for line in out.splitlines() if line.startswith(("scan", "vsepp", "  "))]
+    # the commands below it are one line each, to be copied, however long a path is
+    assert max(len(line) for line in table if not line.startswith("  camp-bench ")) <= 80
 
 
 def test_data_that_the_options_name_are_used_where_they_are(

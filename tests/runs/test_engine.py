@@ -14,7 +14,8 @@ from run_examples import SMALL, Quiet
 from camp_bench.config import Experiment
 from camp_bench.errors import ConfigError, DataError
 from camp_bench.records import list_records, read_record
-from camp_bench.runs.experiment import run_experiment
+from camp_bench.runs.engine import Workers
+from camp_bench.runs.experiment import open_plan, run_experiment
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,19 @@ def test_workers_give_what_one_process_gives(tmp_path: Path) -> None:
         assert record.weights_sha256 == one[seed].weights_sha256
         assert record.evaluations == one[seed].evaluations
         assert record.environment.threads == 1
+    assert not (tmp_path / "two" / ".work").exists()
+
+
+def test_a_worker_that_is_ended_leaves_no_lock(tmp_path: Path) -> None:
+    """As one is that waits for a job of another when the last is done."""
+    asked = experiment(tmp_path, seeds=(0,))
+    engine = Workers(asked, 1, Quiet(), frozenset(), {})
+    (job,) = open_plan(asked, Quiet()).jobs
+    lock = tmp_path / ".work" / f"{job.name[:16]}.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    engine.sweep([job])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fresh_runs_of_workers_are_done_once_each(tmp_path: Path) -> None:
