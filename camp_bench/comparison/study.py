@@ -36,7 +36,6 @@ __all__ = [
     "recall_curve",
     "setting_differences",
     "studies",
-    "unknown_words",
 ]
 
 CURVE_KS = tuple(range(1, 101))
@@ -206,12 +205,6 @@ def examples_of(run: FinishedRun) -> dict[str, npt.NDArray[Any]]:
     """Return attention and gates of the pairs that the run kept, by the names of its file; empty where it kept none."""
     name = run.evaluation.examples
     return {} if name is None else read_arrays(run.folder, run.record, name)
-
-
-def unknown_words(run: FinishedRun) -> float | None:
-    """Return the share of the split's words that the run's vocabulary lacks."""
-    words = run.record.vocabulary
-    return None if words is None else words.unknown_share.get(run.evaluation.split)
 
 
 def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:

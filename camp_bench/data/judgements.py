@@ -24,6 +24,7 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.folder.texts import read_content, split_lines
 from camp_bench.data.names import coco_number
 from camp_bench.errors import ConfigError, DataError
+from camp_bench.machine.extras import install_extra
 from camp_bench.ranking.positives import Positives, make_positives
 
 __all__ = ["ECCV_SETS", "MIN_GRADE", "OF_DATA", "Judgements", "check_relevance", "read_judgements"]
@@ -35,6 +36,8 @@ MIN_GRADE = 3.0
 ECCV_SETS = {"eccv": "ECCV Caption", "cxc": "CxC"}
 """Sets of the package `eccv_caption`: extended truth of COCO's 5,000 test images."""
 COCO_IMAGES, COCO_CAPTIONS = 5000, 25000
+
+Pairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +56,17 @@ class Judgements:
     captions: npt.NDArray[np.int64]
     grades: npt.NDArray[np.float64]
     note: str = ""
+
+    @property
+    def most(self) -> int:
+        """The most positives of a query: top lists have to be as long."""
+        return max(self.i2t.most, self.t2i.most)
+
+    @property
+    def true_pairs(self) -> tuple[Pairs, Pairs]:
+        """Images and captions of all positives, of i2t and of t2i, each in the order of its keys."""
+        captions, images = self.t2i.pairs
+        return self.i2t.pairs, (images, captions)
 
 
 def check_relevance(source: str | None, min_grade: float | None, protocol: str) -> None:
@@ -150,10 +164,7 @@ def _of_package(name: str, split: Split) -> Judgements:
         )
     found = importlib.util.find_spec("eccv_caption")  # found, not imported: only its files are wanted
     if found is None or not found.submodule_search_locations:
-        raise DataError(
-            f"relevance: '{name}' needs the package eccv_caption; in a checkout: pip install -e '.[eccv]' "
-            "-c constraints.txt"
-        )
+        raise DataError(f"relevance: '{name}' needs the package eccv_caption; {install_extra('eccv')}")
     folder = Path(found.submodule_search_locations[0]) / "data"
     row_of = {int(caption): row for row, caption in enumerate(np.load(folder / "coco_test_ids.npy"))}
     own = _read_json(folder / "original_caption_to_image.json")

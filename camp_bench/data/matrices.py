@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from camp_bench.data.imports.looks import looks_like
 from camp_bench.errors import ConfigError, DataError
+from camp_bench.machine.extras import install_extra
 from camp_bench.records.npy import read_header
 
 if TYPE_CHECKING:
@@ -180,9 +181,7 @@ def _read_parquet(file: Path) -> Matrix:
         import pyarrow as pa
         import pyarrow.parquet
     except ImportError:
-        raise ConfigError(
-            f"{file}: is parquet; expected the extra 'parquet'; install it with: pip install 'camp-bench[parquet]'"
-        ) from None
+        raise ConfigError(f"{file}: is parquet; expected the extra 'parquet'; {install_extra('parquet')}") from None
     try:
         table: Any = pyarrow.parquet.read_table(file)
     except (OSError, pa.ArrowException) as error:

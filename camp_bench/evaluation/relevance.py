@@ -39,13 +39,9 @@ class JudgedScores:
 
     def __init__(self, judged: Judgements) -> None:
         self._judged = judged
-        self.top = max(TOP, judged.i2t.most, judged.t2i.most)
-        of_images, of_captions = (
-            divmod(judged.i2t.keys, judged.i2t.candidates),
-            divmod(judged.t2i.keys, judged.t2i.candidates),
-        )
+        self.top = max(TOP, judged.most)
         self._graded = _PairScores(judged.images, judged.captions)
-        self._true = _PairScores(*of_images), _PairScores(*reversed(of_captions))
+        self._true = [_PairScores(images, captions) for images, captions in judged.true_pairs]
 
     def take(self, images: Numbers, captions: Numbers, scores: npt.NDArray[np.float32]) -> None:
         """Take what is wanted of scores (I, C)."""

@@ -31,6 +31,12 @@ class Positives:
     candidates: int
 
     @property
+    def pairs(self) -> tuple[Ints, Ints]:
+        """(P,) queries and (P,) candidates of all positives, in the order of the keys."""
+        queries, candidates = np.divmod(self.keys, self.candidates)
+        return queries, candidates
+
+    @property
     def most(self) -> int:
         """The largest number of positives of a query: how long a top list mAP@R needs."""
         return int(np.bincount(self.keys // self.candidates).max()) if len(self.keys) else 0

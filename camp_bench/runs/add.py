@@ -155,7 +155,7 @@ def _rank_all(
     split: Split, protocol: str, ranker: Ranker, on_tile: Callable[[int, int], None], judged: Judgements | None
 ) -> Evaluated:
     """Rank each fold of the protocol; images and captions that a NumericError names are those of the whole split."""
-    top = TOP if judged is None else max(TOP, judged.i2t.most, judged.t2i.most)
+    top = TOP if judged is None else max(TOP, judged.most)
 
     def of_fold(images: npt.NDArray[np.int64], captions: npt.NDArray[np.int64]) -> Evaluated:
         image_of = split.captions_of(images)[1]
@@ -177,7 +177,5 @@ def _relevance(judged: Judgements | None, ranks: Ranks, min_grade: float, ranker
         nobody = judged.images[:0]
         judged = replace(judged, images=nobody, captions=nobody, grades=judged.grades[:0])
         return relevance_facts(judged, ranks, min_grade, np.empty(0, dtype=np.float32), None)
-    images, captions = divmod(judged.i2t.keys, judged.i2t.candidates)
-    of_captions, of_images = divmod(judged.t2i.keys, judged.t2i.candidates)
-    true = [ranker.pairs(images, captions), ranker.pairs(of_images, of_captions)]
+    true = [ranker.pairs(images, captions) for images, captions in judged.true_pairs]
     return relevance_facts(judged, ranks, min_grade, graded, [one for one in true if one is not None])

@@ -168,8 +168,7 @@ def _query_arrays(evaluated: Evaluated, judged: Judgements | None) -> dict[str, 
         }
     if judged is not None:
         for direction, positives in (("i2t", judged.i2t), ("t2i", judged.t2i)):
-            pairs = np.divmod(positives.keys, positives.candidates)
-            arrays[f"{direction}_true"] = np.stack(pairs, axis=1).astype(np.int32)
+            arrays[f"{direction}_true"] = np.stack(positives.pairs, axis=1).astype(np.int32)
         arrays["judged_pairs"] = np.stack((judged.images, judged.captions), axis=1).astype(np.int32)
         arrays["grades"] = judged.grades
     return arrays

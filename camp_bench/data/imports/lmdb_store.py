@@ -22,6 +22,7 @@ from camp_bench.data.imports.faults import Faults
 from camp_bench.data.imports.requests import ImportRequest
 from camp_bench.data.imports.rows import FeatureRow, assemble
 from camp_bench.errors import ConfigError, DataError
+from camp_bench.machine.extras import install_extra
 
 __all__ = ["LmdbStore", "claims", "read"]
 
@@ -47,9 +48,7 @@ class LmdbStore:
             import lmdb
             import msgpack
         except ImportError:
-            raise ConfigError(
-                f"{source}: is LMDB; expected the extra 'lmdb'; install it with: pip install 'camp-bench[lmdb]'"
-            ) from None
+            raise ConfigError(f"{source}: is LMDB; expected the extra 'lmdb'; {install_extra('lmdb')}") from None
         self._source, self._unpack = source, msgpack.unpackb
         try:
             self._store: Any = lmdb.open(

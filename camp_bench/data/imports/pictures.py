@@ -33,6 +33,7 @@ from camp_bench.data.imports.captions import CaptionedImage, caption_texts
 from camp_bench.data.imports.faults import Faults
 from camp_bench.data.names import STRICT_FORMS, match_names, tidy_name
 from camp_bench.errors import CampBenchError, ConfigError, DataError, nearest
+from camp_bench.machine.extras import install_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,9 +97,7 @@ def extract_folder(
     """
     require_new(dest)
     if importlib.util.find_spec("PIL") is None:
-        raise ConfigError(
-            "pictures: Pillow isn't installed; install it in a checkout: pip install -e '.[effnet]' -c constraints.txt"
-        )
+        raise ConfigError(f"pictures: Pillow isn't installed; {install_extra('effnet')}")
     workers = _cores() if workers is None else workers
     if workers < 1:
         raise ConfigError(f"--workers: got {workers}; expected 1 or more")

@@ -23,11 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from camp_bench.config.text import read_whole, without_mark
-from camp_bench.data.folder.staging import Progress, file_identity
+from camp_bench.data.folder.staging import Progress
 from camp_bench.data.imports.faults import Faults
 from camp_bench.data.imports.looks import looks_like
 from camp_bench.data.imports.requests import ImportRequest
-from camp_bench.data.imports.rows import FeatureRow, assemble
+from camp_bench.data.imports.rows import FeatureRow, FilesOfRows, assemble
 from camp_bench.errors import DataError
 
 __all__ = ["RegionTsv", "claims", "read"]
@@ -86,19 +86,12 @@ def read(request: ImportRequest) -> dict[str, tuple[int, int, int]]:
     return assemble(RegionTsv(request.sources), request.for_rows())
 
 
-class RegionTsv:
+class RegionTsv(FilesOfRows):
     """Lines of one or more files of one kind or several."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self.files = list(files)
+        super().__init__(files)
         self._kinds: dict[Path, _Kind] = {}
-
-    @property
-    def name(self) -> str:
-        return ", ".join(map(str, self.files))
-
-    def identity(self) -> dict[str, str]:
-        return {str(file): file_identity(file) for file in self.files}
 
     def rows(self, faults: Faults, progress: Progress) -> Iterator[FeatureRow]:
         total, done = sum(file.stat().st_size for file in self.files), 0

@@ -19,13 +19,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.data.folder.staging import Progress, Staging, finite_as
+from camp_bench.data.folder.staging import Progress, Staging, file_identity, finite_as
 from camp_bench.data.imports.captions import CaptionedImage, caption_texts
 from camp_bench.data.imports.faults import Faults
 from camp_bench.data.names import match_names, tidy_name
 from camp_bench.errors import ConfigError, DataError
 
-__all__ = ["FeatureRow", "RowSource", "RowsRequest", "assemble"]
+__all__ = ["FeatureRow", "FilesOfRows", "RowSource", "RowsRequest", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,20 @@ class RowSource(Protocol):
 
     def read(self, row: FeatureRow) -> npt.NDArray[np.floating]:
         """Return the features of an entry, (boxes, feature size); DataError where they can't be decoded."""
+
+
+class FilesOfRows:
+    """What a source of one or more files says of them."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+
+    @property
+    def name(self) -> str:
+        return ", ".join(map(str, self.files))
+
+    def identity(self) -> dict[str, str]:
+        return {str(file): file_identity(file) for file in self.files}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
