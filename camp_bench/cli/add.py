@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from camp_bench.cli.options import Format, Output
+from camp_bench.cli.options import Format, MinGrade, Output, Protocol, Relevance, SplitName
 
 __all__ = ["add"]
 
@@ -36,15 +36,10 @@ def add(
     run_t2i: Annotated[Path | None, typer.Option(metavar="FILE", help="Top lists of captions.")] = None,
     lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="The scores are distances.")] = False,
     measure: Annotated[str, typer.Option(metavar="NAME", help="Between vectors: cosine or dot.")] = "cosine",
-    split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
-    protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
-    relevance: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
-    ] = None,
-    min_grade: Annotated[
-        float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
-    ] = None,
+    split: SplitName = "test",
+    protocol: Protocol = "full",
+    relevance: Relevance = None,
+    min_grade: MinGrade = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of its training, if you compare several.")] = 0,
     transductive: Annotated[
         bool, typer.Option("--transductive", help="Say so if it used other test queries, as inverted softmax does.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from camp_bench.cli.options import Format, Models, Output, Paths, SkipBad, SplitOnly
 
 if TYPE_CHECKING:
-    from camp_bench.comparison.loading import BadRecord
+    pass
 
 __all__ = ["compare"]
 
@@ -71,7 +70,7 @@ def compare(
     One table a task and protocol. Every interval and p-value says its scope: these checkpoints, or the method. Tests
     are corrected for their number (--adjust). What differs beside the models is named below.
     """
-    from camp_bench.cli.output import Show, names_of, whole_numbers
+    from camp_bench.cli.output import Show, names_of, tell_skipped, whole_numbers
     from camp_bench.comparison import CompareOptions, compare_groups, query_differences
     from camp_bench.report import comparison_document
     from camp_bench.report.listings import queries_document
@@ -95,7 +94,7 @@ def compare(
     )
     if queries is not None:
         found = query_differences(places, queries, options, skip_bad=skip_bad)
-        _tell_skipped(found.skipped)
+        tell_skipped(item.reason for item in found.skipped)
         show(queries_document(found))
         return
     if diff:
@@ -105,14 +104,6 @@ def compare(
         show(settings_document(studies(places, options, skip_bad=skip_bad)))
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
-    _tell_skipped(bad)
+    tell_skipped(item.reason for item in bad)
     whole = full or show.form != "table" or output is not None
     show(comparison_document(tables, explained=explain, full=whole))
-
-
-def _tell_skipped(bad: Sequence[BadRecord]) -> None:
-    """Name on standard error what --skip-bad went without."""
-    from camp_bench.cli.output import say
-
-    for item in bad:
-        say(f"skipped: {' '.join(item.reason.split())}", err=True)

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from camp_bench.cli.interrupts import STOPPED
-from camp_bench.cli.options import Format, Output
+from camp_bench.cli.options import Format, Output, Tokenizer
 
 __all__ = ["data", "kept_for_resuming"]
 
@@ -123,9 +123,7 @@ def kept_for_resuming(dest: Path, work: Callable[[], T]) -> T:
 @data.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
-    tokenizer: Annotated[
-        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
-    ] = "treebank",
+    tokenizer: Tokenizer = "treebank",
 ) -> None:
     """Check a dataset folder and list all that is wrong with it.
 
@@ -153,9 +151,7 @@ def info(
     source: Annotated[str, typer.Argument(metavar="DATA", help="A dataset folder, or 'toy'.")],
     form: Format = None,
     output: Output = None,
-    tokenizer: Annotated[
-        str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")
-    ] = "treebank",
+    tokenizer: Tokenizer = "treebank",
 ) -> None:
     """Describe a dataset: sizes, lengths of captions, vocabulary."""
     from camp_bench.cli.output import Show

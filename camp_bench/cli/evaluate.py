@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from camp_bench.cli.options import Format, Output
+from camp_bench.cli.options import Device, Format, MinGrade, Output, Protocol, Relevance, SplitName
 
 __all__ = ["evaluate"]
 
@@ -17,9 +17,9 @@ def evaluate(
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="'toy' or a folder.  [default: what the run was trained on]")
     ] = None,
-    split: Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")] = "test",
-    protocol: Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")] = "full",
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    split: SplitName = "test",
+    protocol: Protocol = "full",
+    device: Device = "auto",
     examples: Annotated[int, typer.Option(metavar="N", help="Keep attention and gates of N captions.")] = 0,
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-in that the run's model is, which runs its code.")
@@ -40,13 +40,8 @@ def evaluate(
     score_precision: Annotated[
         str, typer.Option(metavar="KIND", help="fp32, bf16 or fp16; the change against fp32 is measured.")
     ] = "fp32",
-    relevance: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
-    ] = None,
-    min_grade: Annotated[
-        float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
-    ] = None,
+    relevance: Relevance = None,
+    min_grade: MinGrade = None,
     trust_cache: Annotated[
         bool, typer.Option("--trust-cache", help="Believe kept fingerprints on a disk whose inodes change.")
     ] = False,

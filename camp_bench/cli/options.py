@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Format", "Models", "Output", "Paths", "SkipBad", "SplitOnly"]
+__all__ = [
+    "Device",
+    "Format",
+    "MinGrade",
+    "Models",
+    "Output",
+    "Paths",
+    "Protocol",
+    "Relevance",
+    "SkipBad",
+    "SplitName",
+    "SplitOnly",
+    "Tokenizer",
+]
 
 Format = Annotated[
     str | None,
@@ -25,3 +38,14 @@ Paths = Annotated[
 Models = Annotated[str | None, typer.Option(metavar="A,B", help="Only these rows.")]
 SplitOnly = Annotated[str | None, typer.Option(metavar="NAME", help="Only evaluations of this split.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Go without records that can't be used; name them.")]
+SplitName = Annotated[str, typer.Option(metavar="NAME", help="train, dev, test or testall.")]
+Protocol = Annotated[str, typer.Option(metavar="NAME", help="full, f30k-1k, coco-5k or coco-1k-5fold.")]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")]
+Relevance = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="More positives: a TSV of image row, caption row, marks; data, eccv or cxc."),
+]
+MinGrade = Annotated[
+    float | None, typer.Option(metavar="G", help="Of a file: mean mark of a positive, or more.  [default: 3]")
+]
+Tokenizer = Annotated[str, typer.Option(metavar="NAME", help="Of captions: treebank, unicode or characters.")]

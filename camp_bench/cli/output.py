@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
@@ -14,7 +15,17 @@ from camp_bench.errors import ConfigError, OutputError
 from camp_bench.report import WRITERS, Document, format_of
 from camp_bench.report.foreign_text import PlainConsole, visible, without_commands
 
-__all__ = ["FILE_WIDTH", "NARROWEST", "Show", "names_of", "say", "whole_numbers", "write_file_beside", "write_text"]
+__all__ = [
+    "FILE_WIDTH",
+    "NARROWEST",
+    "Show",
+    "names_of",
+    "say",
+    "tell_skipped",
+    "whole_numbers",
+    "write_file_beside",
+    "write_text",
+]
 
 NARROWEST = 80
 """In less than that a table would be dots."""
@@ -73,6 +84,12 @@ def say(*lines: str, err: bool = False) -> None:
     """Print lines that may hold names, paths or what others wrote. err: to standard error."""
     for line in lines:
         typer.echo(visible(line), err=err)
+
+
+def tell_skipped(reasons: Iterable[str]) -> None:
+    """Name on standard error what --skip-bad went without."""
+    for reason in reasons:
+        say(f"skipped: {' '.join(reason.split())}", err=True)
 
 
 def write_text(text: str, output: Path | None) -> None:

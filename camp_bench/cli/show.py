@@ -43,7 +43,7 @@ def list_runs(
     output: Output = None,
 ) -> None:
     """List finished runs, the oldest first."""
-    from camp_bench.cli.output import Show, say
+    from camp_bench.cli.output import Show, tell_skipped
     from camp_bench.errors import RecordError
     from camp_bench.records import find_records, read_record
     from camp_bench.report.runs import list_document
@@ -61,8 +61,7 @@ def list_runs(
             kept.append((file.parent, record))
     if bad and not skip_bad:
         raise RecordError(f"{bad[0]}{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}; mend it, or --skip-bad")
-    for reason in bad:
-        say(f"skipped: {' '.join(reason.split())}", err=True)
+    tell_skipped(bad)
     kept.sort(key=lambda item: item[1].created)
     if not kept:
         raise RecordError("no run is left by --model, --data and --since; without them all are listed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from camp_bench.cli.options import Format, Output
+from camp_bench.cli.options import Device, Format, Output
 
 if TYPE_CHECKING:
     from camp_bench.records.throughput import Workload
@@ -33,7 +33,7 @@ def throughput(
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="The test split of 'toy' or a folder, in place of random items.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[int, typer.Option(metavar="N", help="CPU threads, 0 for as many as torch chooses.")] = 0,
     turns: Annotated[int, typer.Option(metavar="N", help="Samples of each quantity.")] = 7,
     scaling: Annotated[
