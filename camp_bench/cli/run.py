@@ -99,6 +99,20 @@ def run(
     allow_plugins: Annotated[
         bool, typer.Option("--allow-plugins", help="Import the plug-in models that EXPERIMENT.toml names, too.")
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="decided", help="Add seeds until every model is better, worse or equal (see --rope)."),
+    ] = None,
+    rope: Annotated[
+        float | None, typer.Option(metavar="POINTS", help="With --until: smaller differences of rsum count as none.")
+    ] = None,
+    max_seeds: Annotated[
+        int | None, typer.Option(metavar="N", help="With --until: no more seeds than these.  [default: 20]")
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="With --until: hold all others against it.  [default: all pairs]"),
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do all runs anew, those that are finished too.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with all that was begun in --results, whatever it was.")
@@ -124,6 +138,7 @@ def run(
 
     prepare_process()
     from camp_bench.cli.output import Show, write_text
+    from camp_bench.cli.until import read_until
 
     show = Show(form, output)
     whole = {
@@ -154,6 +169,7 @@ def run(
         "adapt": adapt,
     }
     given = {name: value for name, value in whole.items() if value is not None}
+    given |= read_until(until, rope=rope, max_seeds=max_seeds, reference=reference)
     if resume:
         _refuse_beside_resume({**given, **settings, "checkpoint": checkpoint, "experiment": experiment, "fresh": fresh})
         _resume(results or "results", workers, save_every, show)
@@ -279,6 +295,7 @@ def _execute(
 ) -> None:
     """Evaluate checkpoints, on the data that they name themselves where `own_data`, then train what is asked for."""
     from camp_bench.cli.results import command_line
+    from camp_bench.cli.until import run_until_decided
     from camp_bench.runs.experiment import run_experiment
 
     with _collecting(show, experiment.results) as (reporter, finished):
@@ -292,7 +309,17 @@ def _execute(
             for run in evaluate_checkpoints(experiment, sources, reporter, data=data, command=command_line()):
                 finished.append(run)
         if trains:
-            for run in run_experiment(experiment, reporter, command_line(), **how):
+
+            def run_seeds(asked: Experiment) -> Iterator[tuple[Path, RunRecord]]:
+                return run_experiment(asked, reporter, command_line(), **how)
+
+            until = experiment.until
+            runs = (
+                run_until_decided(experiment, until, reporter, run_seeds, fresh=how["fresh"])
+                if until
+                else run_seeds(experiment)
+            )
+            for run in runs:
                 finished.append(run)
 
 

@@ -20,11 +20,12 @@ from camp_bench.comparison.loading import BadRecord, FinishedRun, load_runs
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.pairing import beaten_by, compare_pairs
 from camp_bench.comparison.published import published_for
-from camp_bench.comparison.remarks import FEW_SEEDS, remarks, repeated
+from camp_bench.comparison.remarks import remarks, repeated
 from camp_bench.comparison.rows import Comparison, PairRow, Scope, ScoredRow
 from camp_bench.comparison.sides import Side, estimates, sides_of, sources_of
 from camp_bench.comparison.standing import standing_of
 from camp_bench.comparison.stats import bootstrap, with_shared_groups
+from camp_bench.config import FEWEST_SEEDS
 from camp_bench.errors import ConfigError, RecordError
 
 __all__ = ["compare", "compare_groups"]
@@ -115,12 +116,12 @@ def _with_shared_groups(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
 
 
 def _scope(group: RowRuns[FinishedRun], wanted: str) -> Scope:
-    if wanted == "method" and len(group.runs) < FEW_SEEDS:
+    if wanted == "method" and len(group.runs) < FEWEST_SEEDS:
         raise ConfigError(
-            f"--scope method: needs {FEW_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "
+            f"--scope method: needs {FEWEST_SEEDS} seeds or more a row, {group.label} has {len(group.runs)}; run more "
             f"seeds, leave it out with --models, or take --scope auto"
         )
-    if wanted == "checkpoints" or len(group.runs) < FEW_SEEDS:
+    if wanted == "checkpoints" or len(group.runs) < FEWEST_SEEDS:
         return "checkpoints"
     if not repeated(group.runs):
         return "method"

@@ -86,6 +86,8 @@ def _test(
     metric: str, first: Side, second: Side, scope: Scope, flips: Mapping[str, float], options: CompareOptions
 ) -> PairTest:
     difference = first.value(metric) - second.value(metric)
+    looks = max(first.looks, second.looks)  # each spends its share of the level (Bonferroni)
+    alpha = options.alpha / looks
     values = first.values[metric], second.values[metric]
     wide: tuple[float, float] | tuple[None, None] = (None, None)
     p, df, verdict = None, None, None
@@ -97,11 +99,11 @@ def _test(
                 [side.interaction(metric) for side in (first, second)],
                 *values,
             )
-            narrow, both = (t_interval(difference, error, level) for level in (2 * options.alpha, options.alpha))
+            narrow, both = (t_interval(difference, error, level) for level in (2 * alpha, alpha))
             p, df = t_p_value(difference, error), error.df
         else:
             draws = first.draws[metric] - second.draws[metric]
-            narrow, both = (percentile_interval(draws, level) for level in (2 * options.alpha, options.alpha))
+            narrow, both = (percentile_interval(draws, level) for level in (2 * alpha, alpha))
             p = flips.get(metric)
         wide = both
         if options.rope is not None and metric in first.names:
@@ -115,7 +117,7 @@ def _test(
         high=wide[1],
         scope=scope,
         test="none" if p is None else "t" if scope == "method" else "sign-flip",
-        p=p,
+        p=None if p is None else min(1.0, looks * p),
         p_adjusted=None,
         df=df,
         verdict=verdict,

@@ -9,12 +9,12 @@ import numpy as np
 from camp_bench.comparison.differences import differences
 from camp_bench.comparison.loading import FinishedRun
 from camp_bench.comparison.rows import PairRow, ScoredRow
+from camp_bench.config import FEWEST_SEEDS
 
-__all__ = ["FEW_SEEDS", "remarks", "repeated"]
+__all__ = ["looks_of", "remarks", "repeated"]
 
 FEW_IMAGES = 100
 """With fewer images than this, intervals by resampling are too narrow to be trusted."""
-FEW_SEEDS = 3
 WIDE_TIES = 0.1
 """Points between the worst and the best that ties allow, above which a recall is told with both."""
 MOST_HUBS = 5.0
@@ -34,6 +34,7 @@ def remarks(
     images = runs[0].results.n_images
     notes = [*_too_little(rows, pairs, images, alpha, permutations), *_twins(sides, rows)]
     notes += differences([run.record for run in runs], runs[0].evaluation.split)
+    notes += _sequential(rows, sides)
     notes += _alike(runs[0])
     notes += _hubs(rows, sides)
     notes += _ties(runs)
@@ -64,6 +65,21 @@ def remarks(
         told = ", ".join(row.label for row in rows if row.transductive)
         notes.append(f"transductive, other test queries helped it, so it is compared with no plain scorer: {told}")
     return notes
+
+
+def looks_of(runs: Sequence[FinishedRun]) -> int:
+    """Return how often a row may have been looked at before no more seeds were added to it, 1 where that was fixed."""
+    return max(len(run.record.until.looks) if run.record.until else 1 for run in runs)
+
+
+def _sequential(rows: Sequence[ScoredRow], sides: Sequence[Sequence[FinishedRun]]) -> list[str]:
+    """Return the rows whose number of seeds depends on what was found."""
+    return [
+        f"{row.label}: seeds were added until something was decided, {looks} looks at most; its intervals and tests "
+        "hold for all of these together, and so are wider than of as many seeds chosen beforehand"
+        for row, side in zip(rows, sides, strict=True)
+        if (looks := looks_of(side)) > 1
+    ]
 
 
 def _alike(run: FinishedRun) -> list[str]:
@@ -126,10 +142,10 @@ def _too_little(
         notes.append(
             f"too little data for {len(tests)} tests: no p-value can be below {least:.2g} before Holm's correction"
         )
-    single = [row for row in rows if len(row.seeds) < FEW_SEEDS]
+    single = [row for row in rows if len(row.seeds) < FEWEST_SEEDS]
     if single:
         told = "all rows have" if len(single) == len(rows) else ", ".join(row.label for row in single) + ": "
-        told += f" fewer than {FEW_SEEDS} seeds" if len(single) == len(rows) else f"fewer than {FEW_SEEDS} seeds"
+        told += f" fewer than {FEWEST_SEEDS} seeds" if len(single) == len(rows) else f"fewer than {FEWEST_SEEDS} seeds"
         notes.append(f"{told}; that says something about these checkpoints, nothing about training the method again")
     if len(rows) == 1:
         notes.append("one model: there is nothing to compare it with")

@@ -85,7 +85,8 @@ class PairTest:
     """One metric of one pair: first minus second, in the metric's own unit.
 
     test: "sign-flip" by image at scope `checkpoints`, "t" at scope `method`, "none" where there is none (MedR, too
-    little data). p_adjusted: over all tests of the table, as it says. df: of the t. verdict: against the region of
+    little data). p: where seeds were added until something was decided, for all looks together. p_adjusted: over all
+    tests of the table, as it says. df: of the t. verdict: against the region of
     practical equivalence, None where none was asked for. mcnemar: exact mid-p, for i2t recalls of one run a side whose
     hits are 0 or 1. improves: how often a run of the first is better than one of the second, None for one seed a side.
     """

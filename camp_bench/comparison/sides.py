@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from camp_bench.comparison.grouping import RowRuns
 from camp_bench.comparison.loading import FinishedRun
-from camp_bench.comparison.remarks import repeated
+from camp_bench.comparison.remarks import looks_of, repeated
 from camp_bench.comparison.rows import LARGEST, Estimate, Scope
 from camp_bench.comparison.stats import (
     PerImage,
@@ -71,6 +71,10 @@ class Side:
             drawn = len(np.unique(np.stack([self.fold_of, self.group_of]), axis=1).T)
         return drawn - int(self.fold_of.max()) - 1
 
+    @property
+    def looks(self) -> int:
+        return looks_of(self.runs)
+
     def value(self, metric: str) -> float:
         return statistics.fmean(self.values[metric])
 
@@ -110,8 +114,8 @@ def sides_of(
 
 
 def estimates(side: Side, alpha: float) -> dict[str, Estimate]:
-    """Return all metrics of a row with the intervals of its scope."""
-    return {metric: _estimate(side, metric, alpha) for metric in side.values}
+    """Return all metrics of a row with the intervals of its scope, for all looks at it together (Bonferroni)."""
+    return {metric: _estimate(side, metric, alpha / side.looks) for metric in side.values}
 
 
 def image_error(side: Side, metric: str, other: Side | None = None) -> float:

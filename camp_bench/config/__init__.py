@@ -34,10 +34,11 @@ from camp_bench.config.experiment import (
     resolve_preset,
 )
 from camp_bench.config.settings import resolve_settings, stage_settings
-from camp_bench.config.structs import DEFAULT_MODELS, Experiment, RunConfig, Settings, Stage
+from camp_bench.config.structs import DEFAULT_MODELS, FEWEST_SEEDS, Experiment, RunConfig, Settings, Stage, Until
 
 __all__ = [
     "DEFAULT_MODELS",
+    "FEWEST_SEEDS",
     "MAX_THREADS",
     "MAX_WHOLE",
     "PRESETS",
@@ -45,6 +46,7 @@ __all__ = [
     "RunConfig",
     "Settings",
     "Stage",
+    "Until",
     "check_examples",
     "check_experiment",
     "check_seeds",

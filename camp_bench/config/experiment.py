@@ -142,7 +142,7 @@ def override_experiment(base: Experiment, whole: Mapping[str, Any], settings: Ma
     Tables of models that are no longer asked for are left out; stages in a table give way too. Raises ConfigError as
     `read_experiment` does.
     """
-    values = {name: getattr(base, name) for name in Experiment.__struct_fields__} | dict(whole)
+    values: dict[str, Any] = msgspec.to_builtins(base) | dict(whole)
     values["settings"] = base.settings | dict(settings)
     values["model"] = {
         name: {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from camp_bench.config.checks import parse_bytes
 
-__all__ = ["DEFAULT_MODELS", "Experiment", "RunConfig", "Settings", "Stage"]
+__all__ = ["DEFAULT_MODELS", "FEWEST_SEEDS", "Experiment", "RunConfig", "Settings", "Stage", "Until"]
 
 DEFAULT_MODELS = ("vsepp", "scan", "camp")
+FEWEST_SEEDS = 3
+"""Of a model, for anything to be said about training it anew."""
 
 
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -95,6 +97,27 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     tokenizer: Literal["treebank", "unicode", "characters"] = "treebank"
 
 
+class Until(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Seeds are added until each model is better, worse or equal, and max_seeds at most.
+
+    rope: percentage points of rsum; differences within plus or minus as much count as equal. reference: the model that
+    the others are held against, "" for all pairs. Looks are after so many seeds as `looks` says, which is fixed before
+    the first, so that each can spend its share of the level.
+    """
+
+    rope: Annotated[float, msgspec.Meta(gt=0, le=600)]
+    max_seeds: Annotated[int, msgspec.Meta(ge=FEWEST_SEEDS, le=1000)] = 20
+    reference: str = ""
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """How many seeds there are at each look: 3, 5, 8, 13, ... of Fibonacci's numbers, the last max_seeds."""
+        found, following = [FEWEST_SEEDS], 5
+        while following < self.max_seeds:
+            found, following = [*found, following], following + found[-1]
+        return tuple(dict.fromkeys((*found, self.max_seeds)))
+
+
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Models x seeds under one set of splits, as people write it (TOML keys are the field names).
 
@@ -104,7 +127,8 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     with what the model looks at. save_scores: whether the score matrix of test is kept beside each record.
     watch_train: whether some training images are evaluated whenever dev is, so that over- and underfitting are seen.
     trust_cache: believe kept fingerprints of features whose inode has changed, as on a network's disk.
-    settings: overrides for every model. model: overrides for one, by the name given in `models`.
+    until: add seeds, from the first one on, until
+    something is decided. settings: overrides for every model. model: overrides for one, by the name given in `models`.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
@@ -124,5 +148,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     save_scores: bool = False
     watch_train: bool = False
     trust_cache: bool = False
+    until: Until | msgspec.UnsetType = msgspec.UNSET
     settings: dict[str, Any] = {}
     model: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from camp_bench.config import RunConfig
+from camp_bench.config import RunConfig, Until
 from camp_bench.errors import RecordError
 from camp_bench.records.facts import (
     CascadeFacts,
@@ -142,6 +142,7 @@ class RunRecord(Strict, frozen=True, kw_only=True):
 
     external: set where another system was ranked by the files that it wrote. Then its settings, vocabulary, training,
     weights and features are not known, and None here. job: of a training, what it was asked to do, see `runs.jobs`.
+    until: where seeds were added until something was decided, so that how many there are is chance too.
     """
 
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -162,6 +163,7 @@ class RunRecord(Strict, frozen=True, kw_only=True):
     files: dict[str, str]
     external: ExternalFacts | None = None
     job: str | None = None
+    until: Until | None = None
 
     @property
     def checkpoint(self) -> CheckpointFacts | None:

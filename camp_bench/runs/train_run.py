@@ -99,6 +99,7 @@ def train_run(job: TrainJob, material: Material, memory: Memory, reporter: Repor
                 weights_sha256=None,
                 files={},
                 job=job.name,
+                until=material.asked.until or None,
             )
             prints = material.fingerprints["dev"]
             dev = Outcome(evaluated=trained.dev, task=prints.task, features=prints.features, per_query=False)

@@ -187,7 +187,8 @@ def test_ctrl_c_keeps_finished_runs_and_says_so(tmp_path: Path) -> None:
     (folder,) = list_records(tmp_path)
     assert folder.name in out
     assert read_record(folder).config.model == "vsepp"
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    begun = {".work"}  # what scan has learnt so far, if it was quick enough to keep it
+    assert {path.name for path in tmp_path.iterdir()} - begun == {folder.name}
 
 
 def test_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
