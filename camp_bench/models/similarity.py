@@ -24,6 +24,9 @@ START = {"even_rms": 0.3, "similar_start": True, "similarity": "agreement"}
 """What the presets set: so short that gates of one number a place, 0.09 D x cosine, aren't saturated."""
 SHARPNESS = 10.0
 """What cosines are multiplied with in the logits of attention that starts as similarity; SCAN's is 4 to 9."""
+SECOND_SHARPNESS = 16.0
+"""How much sharper attention of messages to each other starts: those of a side are so alike that each would become
+their mean, and then no region or word has a message of its own to agree with."""
 SCALES = (10.0, 5.0, 5.0)
 """What the cosine and the agreement of regions and of words are multiplied with at the start."""
 
@@ -47,7 +50,8 @@ def added_similarity(
 @torch.no_grad()
 def start_similar(layers: Mapping[str, nn.Module], rms: float) -> None:
     """Make all keys and queries one rotation, at such a scale that the logits of attention are SHARPNESS times a cosine
-    if the numbers of both sides have the root mean square `rms` (taken for 1 where it is 0); fuse both sides alike.
+    if the numbers of both sides have the root mean square `rms` (taken for 1 where it is 0), those of attention among
+    messages SECOND_SHARPNESS times as large; fuse both sides alike.
 
     layers: by name, `key_image`, `query_text` and the like; others stay.
     """
@@ -56,10 +60,14 @@ def start_similar(layers: Mapping[str, nn.Module], rms: float) -> None:
         weight = keys.get_parameter("weight")
         nn.init.orthogonal_(weight, gain=SHARPNESS**0.5 / (rms or 1.0) / weight.shape[0] ** 0.25)
     for name, layer in layers.items():
-        source = None
-        if name.rpartition("_")[0] in ("key", "query", "second_key", "second_query"):
-            source = keys
+        kind, _, _ = name.rpartition("_")
+        if keys is not None and kind in ("key", "query"):
+            _copy(keys, layer)
+        elif keys is not None and kind in ("second_key", "second_query"):
+            _copy(keys, layer, SECOND_SHARPNESS**0.5)
         elif name == "fuse_text":
-            source = layers["fuse_image"]
-        if source is not None:
-            layer.get_parameter("weight").copy_(source.get_parameter("weight"))
+            _copy(layers["fuse_image"], layer)
+
+
+def _copy(source: nn.Module, target: nn.Module, gain: float = 1.0) -> None:
+    target.get_parameter("weight").copy_(gain * source.get_parameter("weight"))

@@ -329,6 +329,12 @@ class TestEncoders:
         if name != "camp:gate_fusion_new":  # its messages attend to each other once more
             torch.testing.assert_close(seen["attention_regions"], (10 * cosine).softmax(1), rtol=0, atol=1e-6)
             torch.testing.assert_close(seen["attention_words"], (10 * cosine.T).softmax(1), rtol=0, atol=1e-6)
+        else:  # at 16 x 10 x cosine, so that a message stays itself where another isn't much like it
+            second = model.get_parameter("second_key_image.weight"), model.get_parameter("second_query_image.weight")
+            messages = l2norm((10 * cosine).softmax(1) @ words)
+            logits = (messages @ second[1].T) @ (messages @ second[0].T).T / image.shape[1] ** 0.5
+            expected = 160 / (0.3**2 * image.shape[1]) * messages @ messages.T
+            torch.testing.assert_close(logits, expected, rtol=1e-5, atol=0)
         assert torch.equal(model.get_parameter("fuse_image.weight"), model.get_parameter("fuse_text.weight"))
 
     @pytest.mark.parametrize("name", ["camp", "camp:gate_fusion_new", "camp:gate_fusion-sum"])
