@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 HARMLESS_BYTES = 2**28
+WHOLE, FLOATS = "iu", "f"
+"""Kinds of NumPy dtype that per-query results may have."""
 MOST_INFLATED = 100
 """Arrays of more than so many bytes may take so many times what their file has; a run's own take less than 10 times."""
 
@@ -121,29 +123,41 @@ def read_arrays(folder: Path, record: RunRecord, name: str) -> dict[str, npt.NDA
 
 def _require_queries(where: str, key: str, header: Header, evaluation: EvaluationRecord) -> None:
     """Raise DataError where per-query results, or the list that one belongs to, don't fit the record's sizes."""
-    sizes = {"i2t": (evaluation.images, evaluation.captions), "t2i": (evaluation.captions, evaluation.images)}
-    way, _, part = key.partition("_")
-    kinds, expected = "iu", ""
-    if key == "image_of":
-        fits, expected = header.shape == (evaluation.captions,), f"({evaluation.captions},)"
-    elif way in sizes and part in ("b", "n", "p"):
-        fits, expected = header.shape == sizes[way][:1], f"({sizes[way][0]},)"
-    elif way in sizes and part in ("top_ids", "top_scores"):
-        queries, candidates = sizes[way]
-        fits = len(header.shape) == 2 and header.shape[0] == queries and header.shape[1] <= candidates
-        expected, kinds = f"({queries}, {candidates} or fewer)", "iu" if part == "top_ids" else "f"
-    elif key == "similar_images":
-        fits, expected = header.shape == (evaluation.images,), f"({evaluation.images},)"
-    elif key == "grades" or key in ("i2t_true", "t2i_true", "judged_pairs"):
-        width = () if key == "grades" else (2,)
-        pairs = evaluation.images * evaluation.captions
-        fits = header.shape[1:] == width and len(header.shape) == 1 + len(width) and header.shape[0] <= pairs
-        expected, kinds = f"({', '.join(map(str, (f'{pairs} or fewer', *width)))})", "f" if key == "grades" else "iu"
-    else:
+    layouts = _query_layouts(evaluation)
+    if key not in layouts:
         raise DataError(f"{where}: no per-query result is called so; expected image_of, i2t_b and the like")
+    sizes, kinds = layouts[key]
+    fits = len(header.shape) == len(sizes) and all(map(range.__contains__, sizes, header.shape))
     if not fits or header.dtype.kind not in kinds:
-        what = "whole numbers" if kinds == "iu" else "floats"
+        told = [f"{size[-1]} or fewer" if len(size) > 1 else str(size[-1]) for size in sizes]
+        expected = f"({told[0]},)" if len(told) == 1 else f"({', '.join(told)})"
+        what = "whole numbers" if kinds == WHOLE else "floats"
         raise DataError(f"{where}: has shape {header.shape} of {header.dtype}; expected {expected} of {what}")
+
+
+def _query_layouts(evaluation: EvaluationRecord) -> dict[str, tuple[tuple[range, ...], str]]:
+    """Return the sizes and kinds of number that each array of per-query results may have, by name."""
+
+    def exactly(size: int) -> range:
+        return range(size, size + 1)
+
+    def at_most(size: int) -> range:
+        return range(size + 1)
+
+    images, captions = evaluation.images, evaluation.captions
+    pairs = at_most(images * captions)
+    layouts: dict[str, tuple[tuple[range, ...], str]] = {
+        "image_of": ((exactly(captions),), WHOLE),
+        "similar_images": ((exactly(images),), WHOLE),
+        "judged_pairs": ((pairs, exactly(2)), WHOLE),
+        "grades": ((pairs,), FLOATS),
+    }
+    for way, queries, candidates in (("i2t", images, captions), ("t2i", captions, images)):
+        layouts |= {f"{way}_{count}": ((exactly(queries),), WHOLE) for count in ("b", "n", "p")}
+        top = exactly(queries), at_most(candidates)
+        layouts |= {f"{way}_top_ids": (top, WHOLE), f"{way}_top_scores": (top, FLOATS)}
+        layouts[f"{way}_true"] = (pairs, exactly(2)), WHOLE
+    return layouts
 
 
 def file_sha256(path: Path) -> str:
