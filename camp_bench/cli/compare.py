@@ -101,7 +101,9 @@ def compare(
         from camp_bench.comparison.study import studies
         from camp_bench.report.study import settings_document
 
-        show(settings_document(studies(places, options, skip_bad=skip_bad)))
+        compared, bad = studies(places, options, skip_bad=skip_bad)
+        tell_skipped(item.reason for item in bad)
+        show(settings_document(compared))
         return
     tables, bad = compare_groups(places, options, skip_bad=skip_bad)
     tell_skipped(item.reason for item in bad)

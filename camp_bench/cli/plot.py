@@ -26,7 +26,7 @@ def plot(
 
     The colours are told apart by the colour-blind, and lines by their dashes too.
     """
-    from camp_bench.cli.output import names_of, say
+    from camp_bench.cli.output import names_of, say, tell_skipped
     from camp_bench.comparison import CompareOptions
     from camp_bench.comparison.study import studies
     from camp_bench.records.throughput import require_output, write_output
@@ -35,6 +35,7 @@ def plot(
     check_figure(kind, output)
     require_output(output)
     options = CompareOptions(models=names_of(models, "--models"), split=split)
-    found = studies(paths or [Path("results")], options, skip_bad=skip_bad)
+    found, bad = studies(paths or [Path("results")], options, skip_bad=skip_bad)
+    tell_skipped(item.reason for item in bad)
     write_output(output, draw_figure(found, kind, output))
     say(f"wrote {output}", err=True)

@@ -31,7 +31,7 @@ def report(
     import shlex
 
     from camp_bench import __version__
-    from camp_bench.cli.output import names_of, say
+    from camp_bench.cli.output import names_of, say, tell_skipped
     from camp_bench.cli.results import command_line
     from camp_bench.comparison import CompareOptions
     from camp_bench.comparison.study import studies
@@ -40,7 +40,8 @@ def report(
 
     require_output(output)
     options = CompareOptions(models=names_of(models, "--models"), split=split, rope=rope)
-    found = studies(paths or [Path("results")], options, skip_bad=skip_bad)
+    found, bad = studies(paths or [Path("results")], options, skip_bad=skip_bad)
+    tell_skipped(item.reason for item in bad)
     text = report_page(found, command=shlex.join(command_line()), version=__version__)
     write_output(output, text.encode("utf-8", "backslashreplace"))
     say(f"wrote {output}, {len(text) / 1e6:.1f} MB", err=True)

@@ -28,7 +28,7 @@ from camp_bench.comparison.stats import bootstrap, with_shared_groups
 from camp_bench.config import FEWEST_SEEDS
 from camp_bench.errors import ConfigError, RecordError
 
-__all__ = ["compare", "compare_groups"]
+__all__ = ["compare", "compare_groups", "compare_with_runs"]
 
 
 def compare(
@@ -52,6 +52,14 @@ def compare_groups(
     paths: Sequence[str | Path], options: CompareOptions | None = None, *, skip_bad: bool = False
 ) -> tuple[list[Comparison], list[BadRecord]]:
     """Return a Comparison for each task and protocol, and the records that could not be used; raises as `compare`."""
+    found, bad = compare_with_runs(paths, options, skip_bad=skip_bad)
+    return [table for table, _ in found], bad
+
+
+def compare_with_runs(
+    paths: Sequence[str | Path], options: CompareOptions | None = None, *, skip_bad: bool = False
+) -> tuple[list[tuple[Comparison, tuple[RowRuns[FinishedRun], ...]]], list[BadRecord]]:
+    """Return what `compare_groups` does, each Comparison with the runs of its rows, in its order."""
     chosen = (options or CompareOptions()).checked()
     runs, bad = load_runs(paths, ks=chosen.ks, split=chosen.split, skip_bad=skip_bad)
     if not runs:
@@ -64,7 +72,9 @@ def compare_groups(
     return [_compare(rows, notes, chosen) for rows, notes in kept if rows], bad
 
 
-def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], options: CompareOptions) -> Comparison:
+def _compare(
+    groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], options: CompareOptions
+) -> tuple[Comparison, tuple[RowRuns[FinishedRun], ...]]:
     scopes = [_scope(group, options.scope) for group in groups]
     # A generator for each purpose: how many pairs there are changes no interval, and the other way round.
     draws = bootstrap(
@@ -104,10 +114,10 @@ def _compare(groups: Sequence[RowRuns[FinishedRun]], notes: Sequence[str], optio
         standing=standing_of(rows, pairs, options.tested(), options.alpha, reference),
         notes=(*notes, *more),
     )
-    if not options.published:
-        return table
-    beside = published_for(table.dataset, table.protocol, table.images, table.captions)
-    return dataclasses.replace(table, published=beside)
+    if options.published:
+        beside = published_for(table.dataset, table.protocol, table.images, table.captions)
+        table = dataclasses.replace(table, published=beside)
+    return table, tuple(RowRuns(side.label, side.runs) for side in ordered)
 
 
 def _with_shared_groups(runs: Sequence[FinishedRun]) -> list[FinishedRun]:

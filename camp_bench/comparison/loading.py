@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,29 @@ AGREES = 1e-6
 """Percentage points by which metrics may differ from those recorded: sums in another order."""
 
 
-_Counts = tuple[npt.NDArray[np.integer[Any]], ...]
+_Counts = tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.integer[Any]], npt.NDArray[np.integer[Any]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedRun:
     """One evaluation of one run, with its results by image.
 
-    tied: by metric that ties leave open, the least and the most that it can be, in percent.
+    counts: b, n and p of each query, of both ways. tied: by metric that ties leave open, the least and the most that it
+    can be, in percent.
     """
 
     folder: Path
     record: RunRecord
     evaluation: EvaluationRecord
     results: PerImage
+    counts: tuple[_Counts, _Counts]
     tied: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def with_ks(self, ks: Sequence[int]) -> FinishedRun:
+        """Return the same with R@K of other K."""
+        own = self.results
+        groups = own.group_of
+        return replace(self, results=per_image(*self.counts, own.image_of, ks=ks, folds=own.folds, groups=groups))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +90,10 @@ def _read(file: Path, ks: Sequence[int], split: str | None) -> list[FinishedRun]
             f"{file}: keeps no per-query results {what}, without which nothing can be tested; it has them of "
             f"{', '.join(dict.fromkeys(kept)) or 'none'}"
         )
-    return [FinishedRun(run.path, record, item, *_results(run, item, ks)) for item in wanted]
+    return [_finished(run, item, ks) for item in wanted]
 
 
-def _results(
-    run: RunFolder, evaluation: EvaluationRecord, ks: Sequence[int]
-) -> tuple[PerImage, dict[str, tuple[float, float]]]:
+def _finished(run: RunFolder, evaluation: EvaluationRecord, ks: Sequence[int]) -> FinishedRun:
     path = run.path / str(evaluation.queries)
     arrays = run.queries(evaluation)
     i2t, t2i = ((arrays[f"{way}_b"], arrays[f"{way}_n"], arrays[f"{way}_p"]) for way in ("i2t", "t2i"))
@@ -101,7 +107,7 @@ def _results(
         recorded = evaluation.metrics.get(name, value)
         if abs(recorded - value) > AGREES:
             raise RecordError(f"{path}: gives {name} = {value:.4f}, the record says {recorded:.4f}; not of one run")
-    return results, _tied(results, i2t, t2i)
+    return FinishedRun(run.path, run.record, evaluation, results, (i2t, t2i), _tied(results, i2t, t2i))
 
 
 def _tied(results: PerImage, i2t: _Counts, t2i: _Counts) -> dict[str, tuple[float, float]]:

@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from camp_bench.comparison.analysis import compare_groups
-from camp_bench.comparison.loading import FinishedRun, load_runs
+from camp_bench.comparison.analysis import compare_with_runs
+from camp_bench.comparison.grouping import RowRuns
+from camp_bench.comparison.loading import BadRecord, FinishedRun
 from camp_bench.comparison.options import CompareOptions
 from camp_bench.comparison.queries import read_texts
 from camp_bench.comparison.rows import Comparison
@@ -95,21 +96,23 @@ class Disagreement:
     answers: dict[str, tuple[Candidate, ...]]
 
 
-def studies(paths: Sequence[str | Path], options: CompareOptions, *, skip_bad: bool = False) -> list[Study]:
-    """Return each comparison of the paths with its runs; raises as `compare_groups` does."""
-    tables, _ = compare_groups(paths, options, skip_bad=skip_bad)
-    runs, _ = load_runs(paths, ks=CURVE_KS, split=options.split, skip_bad=skip_bad)
-    found = []
-    for table in tables:
-        mine = {
-            run.record.run_id: run
-            for run in runs
-            if (run.evaluation.split, run.evaluation.protocol) == (table.split, table.protocol)
-            and run.record.dataset.name == table.dataset
-        }
-        rows = [StudyRow(row.letter, row.label, tuple(mine[name] for name in row.run_ids)) for row in table.rows]
-        found.append(Study(table, tuple(rows)))
-    return found
+def studies(
+    paths: Sequence[str | Path], options: CompareOptions, *, skip_bad: bool = False
+) -> tuple[list[Study], list[BadRecord]]:
+    """Return each comparison of the paths with its runs, and the records that could not be used.
+
+    Raises as `compare_groups` does.
+    """
+    found, bad = compare_with_runs(paths, options, skip_bad=skip_bad)
+    return [Study(table, _rows(table, groups)) for table, groups in found], bad
+
+
+def _rows(table: Comparison, groups: Sequence[RowRuns[FinishedRun]]) -> tuple[StudyRow, ...]:
+    """Return the rows of a table with what curves over K need."""
+    return tuple(
+        StudyRow(row.letter, row.label, tuple(run.with_ks(CURVE_KS) for run in group.runs))
+        for row, group in zip(table.rows, groups, strict=True)
+    )
 
 
 def recall_curve(row: StudyRow, way: str) -> Curve:
@@ -118,7 +121,8 @@ def recall_curve(row: StudyRow, way: str) -> Curve:
     places = [metric_names(ks).index(f"{way}.R@{k}") for k in ks]
     by_seed = np.stack([fold_mean(shares(run.results), run.results.fold_of)[places] for run in row.runs])
     moved = np.mean([influences(run.results)[:, places] for run in row.runs], axis=0)
-    variance = np.nan_to_num(clustered_error(moved, row.runs[0].results.fold_of)) ** 2
+    first = row.runs[0].results
+    variance = np.nan_to_num(clustered_error(moved, first.fold_of, first.group_of)) ** 2
     if len(row.runs) > 2:
         variance += by_seed.var(axis=0, ddof=1) / len(row.runs)
     values, half = by_seed.mean(axis=0), Z_95 * np.sqrt(variance)

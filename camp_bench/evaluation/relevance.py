@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from camp_bench.data.judgements import Judgements
 from camp_bench.evaluation.tiles import Numbers
-from camp_bench.ranking.positives import Found, grade_correlations, positive_metrics
+from camp_bench.ranking.positives import Found, grade_correlations, positive_values
 from camp_bench.ranking.tiles import TOP, Ranks
 from camp_bench.records import RelevanceFacts, storable
 
-__all__ = ["JudgedScores", "relevance_facts"]
+__all__ = ["JudgedScores", "Relevance", "measure_relevance"]
 
 
 class _PairScores:
@@ -34,6 +35,14 @@ class _PairScores:
         self.scores[here] = scores[self._images[here] - images[0], columns]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Relevance:
+    """Metrics with several positives. values: of each query in percent, by name; NaN for one that doesn't count."""
+
+    facts: RelevanceFacts
+    values: dict[str, npt.NDArray[np.float64]]
+
+
 class JudgedScores:
     """The scores of all judged pairs and of all positives. top: how long top lists have to be for them."""
 
@@ -48,31 +57,34 @@ class JudgedScores:
         for pairs in (self._graded, *self._true):
             pairs.take(images, captions, scores)
 
-    def facts(self, ranks: Ranks, min_grade: float) -> RelevanceFacts:
+    def measure(self, ranks: Ranks, min_grade: float) -> Relevance:
         """Return the metrics with several positives, once all tiles were taken."""
-        return relevance_facts(
+        return measure_relevance(
             self._judged, ranks, min_grade, self._graded.scores, [pairs.scores for pairs in self._true]
         )
 
 
-def relevance_facts(
+def measure_relevance(
     judged: Judgements,
     ranks: Ranks,
     min_grade: float,
     graded: npt.NDArray[np.float32],
     true: Sequence[npt.NDArray[np.float32]] | None,
-) -> RelevanceFacts:
+) -> Relevance:
     """Return the metrics with several positives. graded, true: the scores of the graded pairs and, by direction, of all
     positives; None where no more is known than the top lists.
     """
+    every: dict[str, npt.NDArray[np.float64]] = {}
     metrics: dict[str, float] = {}
     sides = {"i2t": (ranks.i2t, judged.i2t), "t2i": (ranks.t2i, judged.t2i)}
     for place, (direction, (lists, positives)) in enumerate(sides.items()):
         beyond = np.zeros(len(lists.top_ids), dtype=np.int64) if lists.beyond is None else lists.beyond
         scores = np.full(len(positives.keys), np.nan) if true is None else true[place]
         found = Found.of(lists.top_ids, lists.top_scores, beyond, positives, scores)
-        metrics |= {f"{direction}.{name}": value for name, value in positive_metrics(found, positives).items()}
-    return RelevanceFacts(
+        values = {f"{direction}.{name}": of_queries for name, of_queries in positive_values(found, positives).items()}
+        metrics |= {name: float(of_queries[positives.queries].mean()) for name, of_queries in values.items()}
+        every |= values
+    facts = RelevanceFacts(
         source=storable(judged.source),
         sha256=judged.sha256,
         min_grade=min_grade,
@@ -82,3 +94,4 @@ def relevance_facts(
         graded_pairs=len(judged.grades),
         correlations=grade_correlations(graded, judged.grades),
     )
+    return Relevance(facts, every)

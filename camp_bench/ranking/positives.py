@@ -17,9 +17,10 @@ import numpy.typing as npt
 from camp_bench.errors import DataError
 from camp_bench.ranking.metrics import RECALL_AT, hit_at
 
-__all__ = ["Found", "Positives", "grade_correlations", "make_positives", "positive_metrics"]
+__all__ = ["Found", "Positives", "grade_correlations", "make_positives", "positive_metrics", "positive_values"]
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +85,13 @@ class Found:
 
 
 def positive_metrics(found: Found, positives: Positives, ks: Sequence[int] = RECALL_AT) -> dict[str, float]:
-    """Return means over the queries that count, in percent: `mAP@R`, `R-P`, `recall@K` and `hit@K`.
+    """Return the means of `positive_values` over the queries that count; raises as that does."""
+    values = positive_values(found, positives, ks)
+    return {name: float(of_queries[positives.queries].mean()) for name, of_queries in values.items()}
+
+
+def positive_values(found: Found, positives: Positives, ks: Sequence[int] = RECALL_AT) -> dict[str, Floats]:
+    """Return `mAP@R`, `R-P`, `recall@K` and `hit@K` of each query in percent, (queries,); NaN where one doesn't count.
 
     With R positives of a query, R-Precision is their share of the first R, and AP@R the mean over the first R places of
     the precision at each place that holds one. Candidates of one score stand in random order, and each value is its
@@ -105,14 +112,16 @@ def positive_metrics(found: Found, positives: Positives, ks: Sequence[int] = REC
     inside = np.arange(width) < wanted[:, None]
     chance = groups.true / groups.size  # of a place, that it holds a positive
     values = {
-        "mAP@R": float((np.where(inside, chance * groups.precision(), 0.0).sum(1) / wanted).mean()),
-        "R-P": float((np.where(inside, chance, 0.0).sum(1) / wanted).mean()),
+        "mAP@R": np.where(inside, chance * groups.precision(), 0.0).sum(1) / wanted,
+        "R-P": np.where(inside, chance, 0.0).sum(1) / wanted,
     }
     first = groups.first()
-    for k in ks:
-        values[f"recall@{k}"] = float((chance[:, :k].sum(1) / wanted).mean())
-        values[f"hit@{k}"] = float(hit_at(k, *first).mean())
-    return {name: 100.0 * value for name, value in values.items()}
+    values |= {f"recall@{k}": chance[:, :k].sum(1) / wanted for k in ks}
+    values |= {f"hit@{k}": hit_at(k, *first) for k in ks}
+    every = {name: np.full(len(found.ids), np.nan) for name in values}
+    for name, counted in values.items():
+        every[name][own] = 100.0 * counted
+    return every
 
 
 @dataclass(frozen=True, slots=True, eq=False)

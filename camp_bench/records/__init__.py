@@ -30,6 +30,7 @@ from camp_bench.records.finding import find_records, list_records
 from camp_bench.records.folder import RunFolder
 from camp_bench.records.folders import new_folder, new_run_folder, require_writable
 from camp_bench.records.reading import (
+    array_name,
     file_sha256,
     read_arrays,
     read_file,
@@ -70,6 +71,7 @@ __all__ = [
     "StartedFrom",
     "TrainingRecord",
     "VocabularyFacts",
+    "array_name",
     "claim",
     "create_scores",
     "file_sha256",

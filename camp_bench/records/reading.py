@@ -18,6 +18,7 @@ from camp_bench.records.npy import Header, Npz
 from camp_bench.records.run import RECORD_NAME, EvaluationRecord, RunRecord
 
 __all__ = [
+    "array_name",
     "file_sha256",
     "read_arrays",
     "read_file",
@@ -157,7 +158,14 @@ def _query_layouts(evaluation: EvaluationRecord) -> dict[str, tuple[tuple[range,
         top = exactly(queries), at_most(candidates)
         layouts |= {f"{way}_top_ids": (top, WHOLE), f"{way}_top_scores": (top, FLOATS)}
         layouts[f"{way}_true"] = (pairs, exactly(2)), WHOLE
+        judged = () if evaluation.relevance is None else evaluation.relevance.metrics
+        layouts |= {array_name(name): ((exactly(queries),), FLOATS) for name in judged if name.startswith(f"{way}.")}
     return layouts
+
+
+def array_name(metric: str) -> str:
+    """Return the name of the array with a metric's value of each query: `i2t_mAP@R` for `i2t.mAP@R`."""
+    return metric.replace(".", "_", 1)
 
 
 def file_sha256(path: Path) -> str:

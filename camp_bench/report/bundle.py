@@ -72,7 +72,7 @@ def make_bundle(paths: Sequence[Path], version: str) -> bytes:
     commands: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:  # all is made from the records as they are in the bundle
         _unpack(files, Path(scratch))
-        found = studies([Path(scratch) / "records"], CompareOptions())
+        found, _ = studies([Path(scratch) / "records"], CompareOptions())
         for name, content, command in _made(found, version):
             files[name], commands[name] = content, command
     files["environment.json"] = _json(_environment(found))

@@ -24,7 +24,7 @@ from camp_bench.data.judgements import MIN_GRADE, Judgements, check_relevance, r
 from camp_bench.data.matrices import array_file
 from camp_bench.errors import ConfigError, NumericError
 from camp_bench.evaluation.evaluate import Evaluated, evaluate_folds, folds_of
-from camp_bench.evaluation.relevance import relevance_facts
+from camp_bench.evaluation.relevance import Relevance, measure_relevance
 from camp_bench.machine.devices import explained_memory
 from camp_bench.machine.timing import timed
 from camp_bench.ranking.lists import known_metrics
@@ -32,7 +32,6 @@ from camp_bench.ranking.tiles import TOP, Ranks
 from camp_bench.records import (
     DatasetFacts,
     ExternalFacts,
-    RelevanceFacts,
     RunRecord,
     file_sha256,
     new_run_folder,
@@ -168,7 +167,7 @@ def _rank_all(
     return evaluate_folds(split, protocol, of_fold)
 
 
-def _relevance(judged: Judgements | None, ranks: Ranks, min_grade: float, ranker: Ranker) -> RelevanceFacts | None:
+def _relevance(judged: Judgements | None, ranks: Ranks, min_grade: float, ranker: Ranker) -> Relevance | None:
     """Return the metrics with several positives, None where there are none; correlations only of known scores."""
     if judged is None:
         return None
@@ -176,6 +175,6 @@ def _relevance(judged: Judgements | None, ranks: Ranks, min_grade: float, ranker
     if graded is None:
         nobody = judged.images[:0]
         judged = replace(judged, images=nobody, captions=nobody, grades=judged.grades[:0])
-        return relevance_facts(judged, ranks, min_grade, np.empty(0, dtype=np.float32), None)
+        return measure_relevance(judged, ranks, min_grade, np.empty(0, dtype=np.float32), None)
     true = [ranker.pairs(images, captions) for images, captions in judged.true_pairs]
-    return relevance_facts(judged, ranks, min_grade, graded, [one for one in true if one is not None])
+    return measure_relevance(judged, ranks, min_grade, graded, [one for one in true if one is not None])

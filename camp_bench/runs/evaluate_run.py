@@ -225,7 +225,7 @@ def _evaluate(
         examples=looked_at,
         scores=scores,
         cascade=facts,
-        relevance=None if judged is None else judged.facts(found.ranks, _grade(asked)),
+        relevance=None if judged is None else judged.measure(found.ranks, _grade(asked)),
         judged=job.judged,
         fp32_metrics=exact,
         score_check=check,

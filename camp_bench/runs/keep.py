@@ -17,6 +17,7 @@ from camp_bench.data.dataset import Split
 from camp_bench.data.duplicates import similar_images
 from camp_bench.data.judgements import Judgements
 from camp_bench.evaluation.evaluate import Evaluated
+from camp_bench.evaluation.relevance import Relevance
 from camp_bench.evaluation.tiles import Numbers, OnScores
 from camp_bench.machine.devices import describe_device
 from camp_bench.machine.environment import collect_environment
@@ -29,9 +30,9 @@ from camp_bench.records import (
     Environment,
     EvaluationRecord,
     Measurement,
-    RelevanceFacts,
     RunRecord,
     ScoreCheck,
+    array_name,
     create_scores,
     file_sha256,
     storable,
@@ -114,7 +115,7 @@ class Outcome:
     examples: Mapping[str, npt.NDArray[Any]] | None = None
     scores: ScoreFile | None = None
     cascade: CascadeFacts | None = None
-    relevance: RelevanceFacts | None = None
+    relevance: Relevance | None = None
     judged: Judgements | None = None
     fp32_metrics: dict[str, float] | None = None
     score_check: ScoreCheck | None = None
@@ -134,7 +135,7 @@ def keep(folder: Path, about: RunRecord, outcomes: Sequence[Outcome], files: Map
     checksums = {name: write_file(folder / name, data) for name, data in files.items()}
     for one in outcomes:
         if one.per_query:
-            arrays = _query_arrays(one.evaluated, one.judged)
+            arrays = _query_arrays(one.evaluated, one.judged) | _judged_arrays(one.relevance)
             checksums[one.file("queries")] = write_arrays(folder / one.file("queries"), arrays)
         if one.examples is not None:
             checksums[one.file("examples")] = write_arrays(folder / one.file("examples"), one.examples)
@@ -174,6 +175,11 @@ def _query_arrays(evaluated: Evaluated, judged: Judgements | None) -> dict[str, 
     return arrays
 
 
+def _judged_arrays(relevance: Relevance | None) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the metrics with several positives query by query, (queries,) each, by the names of their arrays."""
+    return {} if relevance is None else {array_name(name): values for name, values in relevance.values.items()}
+
+
 def _evaluation_record(outcome: Outcome) -> EvaluationRecord:
     """Return the metrics of a split with all that says what was ranked."""
     evaluated, split = outcome.evaluated, outcome.evaluated.split
@@ -199,7 +205,7 @@ def _evaluation_record(outcome: Outcome) -> EvaluationRecord:
         transductive=outcome.transductive or (check is not None and check.differing > 0),
         scores=None if outcome.scores is None else outcome.scores.name,
         cascade=outcome.cascade,
-        relevance=outcome.relevance,
+        relevance=None if outcome.relevance is None else outcome.relevance.facts,
         precision=evaluated.precision,
         fp32_metrics=outcome.fp32_metrics,
         score_check=check,

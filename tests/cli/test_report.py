@@ -28,6 +28,19 @@ def test_a_page_is_written_and_named(results: Path, capsys: pytest.CaptureFixtur
     text = Path("page.html").read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>")
     assert "camp leads (rsum" in text
+    assert "seed x image" in text
+
+
+@pytest.mark.parametrize(
+    "command", [["report", "-o", "p.html"], ["plot", "-o", "p.svg"], ["compare", "--diff"]], ids=lambda words: words[0]
+)
+def test_what_is_skipped_is_named(results: Path, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    bad = write_run(results, model="vsepp", images=30)
+    (bad / "record.json").write_text("[]", encoding="utf-8")
+    assert main([*command, str(results)]) == 2
+    assert "pass --skip-bad" in capsys.readouterr().err
+    assert main([*command, str(results), "--skip-bad"]) == 0
+    assert "results/vsepp-s0/record.json: not a run record" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "png"])

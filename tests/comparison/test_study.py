@@ -21,7 +21,7 @@ from camp_bench.comparison.study import (
 )
 from camp_bench.data import open_dataset
 from camp_bench.data.fingerprints import task_fingerprint
-from camp_bench.records import Measurement
+from camp_bench.records import Measurement, folder
 
 IMAGES = 5
 
@@ -43,13 +43,33 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
                 config={"precision": precision},
                 timings=(Measurement(name="score_and_rank", unit="s", samples=(0.5,)),),
             )
-    (found,) = studies([results], CompareOptions(resamples=100))
+    (found,), _ = studies([results], CompareOptions(resamples=100))
     return found
 
 
 def test_rows_have_the_runs_behind_them_in_the_order_of_seeds(study: Study) -> None:
     assert [row.letter for row in study.rows] == [row.letter for row in study.table.rows]
     assert [[run.record.config.seed for run in row.runs] for row in study.rows] == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_arrays_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path, images=4)
+    write_run(tmp_path, model="camp", images=4)
+    read: list[str] = []
+    plain = folder.read_arrays
+    monkeypatch.setattr(folder, "read_arrays", lambda *given: read.append(given[0].name) or plain(*given))
+    studies([tmp_path], CompareOptions(resamples=100))
+    assert sorted(read) == ["camp-s0", "vsepp-s0"]
+
+
+def test_bands_draw_images_that_are_nearly_the_same_as_one(tmp_path: Path) -> None:
+    groups = np.repeat(np.arange(20), 5).astype(np.int64)
+    for name, arrays in (("alone", None), ("grouped", {"similar_images": groups})):
+        write_run(tmp_path / name, images=100, album=5, arrays=arrays)
+    (alone,), _ = studies([tmp_path / "alone"], CompareOptions(resamples=100))
+    (grouped,), _ = studies([tmp_path / "grouped"], CompareOptions(resamples=100))
+    widths = [curve.high[4] - curve.low[4] for curve in (recall_curve(one.rows[0], "i2t") for one in (alone, grouped))]
+    assert widths[1] > 1.2 * widths[0]
 
 
 @pytest.mark.parametrize("way", ["i2t", "t2i"])
@@ -101,5 +121,5 @@ def test_disagreements_are_the_largest_factors_with_answers_marked(study: Study)
 
 def test_one_model_disagrees_with_nobody(tmp_path: Path) -> None:
     write_run(tmp_path, images=4)
-    (found,) = studies([tmp_path], CompareOptions(resamples=100))
+    (found,), _ = studies([tmp_path], CompareOptions(resamples=100))
     assert disagreements(found, 4) == ([], "there is one model alone")

@@ -18,7 +18,7 @@ from camp_bench.data import open_dataset
 from camp_bench.data.dataset import Split
 from camp_bench.data.judgements import read_judgements
 from camp_bench.errors import ConfigError, DataError
-from camp_bench.records import read_arrays, read_record
+from camp_bench.records import array_name, read_arrays, read_record
 from camp_bench.report.exports import export_run
 from camp_bench.runs.evaluate_run import EvaluationRequest, evaluate_run
 
@@ -154,6 +154,10 @@ def test_an_evaluation_records_them_with_scores_of_the_judged_pairs(run: Path, t
     assert facts == read_record(home).evaluation("test").relevance
     assert (facts.graded_pairs, facts.min_grade, facts.queries) == (65, 3.0, {"i2t": 5, "t2i": 25})
     assert facts.metrics["i2t.hit@10"] >= record.evaluation("test").metrics["i2t.R@10"]
+    arrays = read_arrays(home, record, "queries_test.npz")
+    for name, value in facts.metrics.items():
+        assert arrays[array_name(name)].shape == (5 if name.startswith("i2t") else 25,)
+        assert arrays[array_name(name)].mean() == pytest.approx(value)
     # the correlation is that of the saved scores with the marks
     home, _ = evaluate_run(run, EvaluationRequest(device="cpu", save_scores=True), tmp_path / "s", Quiet())
     scores = np.load(home / "scores_test.npy")

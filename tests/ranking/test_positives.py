@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from camp_bench.errors import DataError
 from camp_bench.ranking.list_ends import ListEnds
-from camp_bench.ranking.positives import Found, Positives, grade_correlations, make_positives, positive_metrics
+from camp_bench.ranking.positives import (
+    Found,
+    Positives,
+    grade_correlations,
+    make_positives,
+    positive_metrics,
+    positive_values,
+)
 
 
 def by_hand(tops: list[list[int]], positives: dict[int, set[int]], k: int) -> dict[str, float]:
@@ -147,3 +154,10 @@ def test_scores_that_follow_the_marks_correlate() -> None:
     assert grade_correlations(-grades, grades) == pytest.approx({"kendall_tau": -1.0, "spearman_rho": -1.0})
     assert grade_correlations(np.ones(4), grades) == {}
     assert grade_correlations(grades[:1], grades[:1]) == {}
+
+
+def test_a_query_that_does_not_count_has_no_value() -> None:
+    positives = make_positives(np.array([0, 2]), np.array([1, 0]), 3, np.array([0, 2]))
+    values = positive_values(untied(np.array([[1, 0, 2], [0, 1, 2], [1, 0, 2]])), positives, ks=(1,))
+    for name, expected in {"mAP@R": [100, np.nan, 0], "recall@1": [100, np.nan, 0]}.items():
+        np.testing.assert_array_equal(values[name], expected)

@@ -39,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
                 files = record.files | {"examples_test.npz": write_arrays(folder / "examples_test.npz", EXAMPLES)}
                 kept = msgspec.structs.replace(record.evaluations[0], examples="examples_test.npz")
                 write_record(folder, msgspec.structs.replace(record, files=files, evaluations=(kept,)))
-    (found,) = studies([results], CompareOptions(resamples=200))
+    (found,), _ = studies([results], CompareOptions(resamples=200))
     return found
 
 
@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 def single(tmp_path_factory: pytest.TempPathFactory) -> Study:
     results = tmp_path_factory.mktemp("single")
     write_run(results, images=10)
-    (found,) = studies([results], CompareOptions(resamples=200))
+    (found,), _ = studies([results], CompareOptions(resamples=200))
     return found
 
 
@@ -88,7 +88,7 @@ def test_a_figure_in_a_page_has_the_pages_ink_and_ids_of_its_own(study: Study) -
 def test_names_are_text_in_figures(tmp_path: Path) -> None:
     for model in ("$\\frac{x$", "a<b>&_^"):
         write_run(tmp_path, model=model, run_id=f"r{len(model)}", images=10)
-    (found,) = studies([tmp_path], CompareOptions(resamples=100))
+    (found,), _ = studies([tmp_path], CompareOptions(resamples=100))
     drawn = KINDS["recall"](found)
     assert drawn is not None
     svg = figure_bytes(drawn.figure, "svg").decode()

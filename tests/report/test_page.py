@@ -77,7 +77,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
                 evaluation={"task_fingerprint": task_fingerprint(split)},
                 training={"epochs": (log(1), log(2))},
             )
-    found = studies([place / "results"], CompareOptions(resamples=200))
+    found, _ = studies([place / "results"], CompareOptions(resamples=200))
     return report_page(found, command="camp-bench report results", version="0")
 
 

@@ -29,7 +29,7 @@ __all__ = ["report_page"]
 QUERIES = 8
 EXAMPLES = 2
 """Of each model: pairs whose attention is drawn."""
-TABLES = ("models", "differences", "secondary")
+TABLES = ("models", "differences", "secondary", "sources")
 ALONE = ("forest", "recall", "ranks", "pareto", "training", "seeds")
 
 
